@@ -1,0 +1,1 @@
+"""The targets: one folder each, data only."""

@@ -1,0 +1,1 @@
+"""EdgeTrain: quantised MLPs that infer and learn on the device, bit for bit as simulated."""
