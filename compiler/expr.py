@@ -1,0 +1,316 @@
+"""Scalar expressions and the one table of primitives that every printer and executor reads.
+
+An expression is a tree of constants, locals (what a nest has read), loop indices and applied
+primitives.  Each node has a type; an integer's is its exact range, so a printer knows the width.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetrain.compiler.types import BOOL, Float, Int, Scalar
+
+Array: TypeAlias = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    value: int | float
+    type: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """A value that the nest has read, or the accumulator of its fold."""
+
+    name: str
+    type: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Dim:
+    """The index of a loop of `size` turns."""
+
+    name: str
+    size: int
+
+    @property
+    def type(self) -> Scalar:
+        return Int(0, self.size - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    op: str
+    args: tuple["Expr", ...]
+    type: Scalar
+
+
+Expr: TypeAlias = Const | Local | Dim | Apply
+Operand: TypeAlias = Expr | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Primitive:
+    """One operation of a scalar: its type rule, its NumPy meaning and its text in C.
+
+    `c` is a format string over the arguments' texts; `{w}` in it is the working width (`32`, `64`,
+    `f32`, `f16`).
+    NumPy functions get arrays of the working type and may return any type that holds the result.
+    """
+
+    rule: Callable[..., Scalar]
+    numpy: Callable[..., Array]
+    c: str
+
+
+def _hull(*values: int) -> Int:
+    return Int(min(values), max(values))
+
+
+def _arithmetic(bounds: Callable[[Int, Int], Int]) -> Callable[[Scalar, Scalar], Scalar]:
+    """Lift a rule of ranges to both kinds: floats must agree and stay what they are."""
+
+    def rule(a: Scalar, b: Scalar) -> Scalar:
+        if isinstance(a, Int) and isinstance(b, Int):
+            return bounds(a, b)
+        if isinstance(a, Float) and a == b:
+            return a
+        raise TypeError(f"operands {a} and {b} do not agree")
+
+    return rule
+
+
+def _compare(a: Scalar, b: Scalar) -> Scalar:
+    _select(BOOL, a, b)
+    return BOOL
+
+
+def _select(condition: Scalar, a: Scalar, b: Scalar) -> Scalar:
+    if condition != BOOL:
+        raise TypeError(f"a condition is {BOOL}, not {condition}")
+    return _arithmetic(lambda x, y: x | y)(a, b)
+
+
+def _bitwise(a: Scalar, b: Scalar) -> Int:
+    if not (isinstance(a, Int) and isinstance(b, Int)) or a.lo < 0 or b.lo < 0:
+        raise TypeError("bitwise operations are for integers that are never negative")
+    return Int(0, (1 << max(a.bits, b.bits)) - 1)
+
+
+def _and(a: Scalar, b: Scalar) -> Scalar:
+    _bitwise(a, b)
+    assert isinstance(a, Int)
+    assert isinstance(b, Int)
+    return Int(0, min(a.hi, b.hi))
+
+
+def _shift_left(a: Scalar, b: Scalar) -> Scalar:
+    if not (isinstance(a, Int) and isinstance(b, Int)) or b.lo != b.hi or b.lo < 0:
+        raise TypeError("a shift is of an integer by a constant")
+    return Int(a.lo << b.lo, a.hi << b.lo)
+
+
+def _shift_right(a: Scalar, b: Scalar) -> Scalar:
+    if not (isinstance(a, Int) and isinstance(b, Int)) or b.lo != b.hi or not 0 <= b.lo < 63:
+        raise TypeError("a shift is of an integer by a constant")
+    return Int(a.lo >> b.lo, a.hi >> b.lo)
+
+
+def _popcount(a: Scalar) -> Scalar:
+    if not isinstance(a, Int) or a.lo < 0 or a.bits > 32:
+        raise TypeError("popcount is for unsigned integers of at most 32 bits")
+    return Int(0, a.bits)
+
+
+def _assume(a: Scalar, lo: Scalar, hi: Scalar) -> Scalar:
+    if not (isinstance(a, Int) and isinstance(lo, Int) and isinstance(hi, Int)):
+        raise TypeError("only an integer's range can be assumed")
+    return Int(max(a.lo, lo.lo), min(a.hi, hi.hi))
+
+
+def _flag(ufunc: Callable[..., Any]) -> Callable[..., Array]:
+    """Comparisons give 0 or 1, not booleans, whose sum would be a logical or."""
+
+    def compare(a: Array, b: Array) -> Array:
+        result: Array = np.asarray(ufunc(a, b)).view(np.uint8)
+        return result
+
+    return compare
+
+
+def _maximum(a: Array, b: Array) -> Array:
+    # A select, because NumPy's maximum and C's conditional disagree about NaN and -0.
+    return np.where(a < b, b, a)
+
+
+def _minimum(a: Array, b: Array) -> Array:
+    return np.where(b < a, b, a)
+
+
+def _where(condition: Array, a: Array, b: Array) -> Array:
+    chosen: Array = np.where(condition.astype(bool), a, b)
+    return chosen
+
+
+PRIMITIVES: dict[str, Primitive] = {
+    "add": Primitive(
+        _arithmetic(lambda a, b: Int(a.lo + b.lo, a.hi + b.hi)), np.add, "({0} + {1})"
+    ),
+    "sub": Primitive(
+        _arithmetic(lambda a, b: Int(a.lo - b.hi, a.hi - b.lo)), np.subtract, "({0} - {1})"
+    ),
+    "mul": Primitive(
+        _arithmetic(lambda a, b: _hull(a.lo * b.lo, a.lo * b.hi, a.hi * b.lo, a.hi * b.hi)),
+        np.multiply,
+        "({0} * {1})",
+    ),
+    "min": Primitive(
+        _arithmetic(lambda a, b: Int(min(a.lo, b.lo), min(a.hi, b.hi))),
+        _minimum,
+        "et_min_{w}({0}, {1})",
+    ),
+    "max": Primitive(
+        _arithmetic(lambda a, b: Int(max(a.lo, b.lo), max(a.hi, b.hi))),
+        _maximum,
+        "et_max_{w}({0}, {1})",
+    ),
+    "lt": Primitive(_compare, _flag(np.less), "({0} < {1})"),
+    "le": Primitive(_compare, _flag(np.less_equal), "({0} <= {1})"),
+    "eq": Primitive(_compare, _flag(np.equal), "({0} == {1})"),
+    "select": Primitive(_select, _where, "({0} ? {1} : {2})"),
+    # Signed operands in C would need casts for -Wsign-conversion; the helpers hold them.
+    "and": Primitive(_and, np.bitwise_and, "et_and_{w}({0}, {1})"),
+    "or": Primitive(_bitwise, np.bitwise_or, "et_or_{w}({0}, {1})"),
+    "xor": Primitive(_bitwise, np.bitwise_xor, "et_xor_{w}({0}, {1})"),
+    "shl": Primitive(_shift_left, np.left_shift, "et_shl_{w}({0}, {1})"),
+    # Towards minus infinity; C leaves >> of a negative number to the compiler, hence the helper.
+    "shr": Primitive(_shift_right, np.right_shift, "et_shr_{w}({0}, {1})"),
+    "popcount": Primitive(_popcount, np.bitwise_count, "et_popcount_{w}({0})"),
+    # Its maker vouches that {0} lies in {1} ..= {2}; costs nothing.
+    "assume": Primitive(_assume, lambda a, lo, hi: a, "{0}"),
+}
+
+
+def lift(value: Operand, like: Scalar | None = None) -> Expr:
+    """A Python number as a constant; of the float type of `like` where it has one."""
+    if isinstance(value, Const | Local | Dim | Apply):
+        return value
+    if isinstance(like, Float):
+        return Const(float(value), like)
+    if not isinstance(value, int):
+        raise TypeError(f"{value!r} needs a float type")
+    return Const(value, Int(value, value))
+
+
+def apply(op: str, *operands: Operand) -> Expr:
+    """`op` applied to `operands`; raises TypeError where the primitive has no such types."""
+    like = next((o.type for o in operands if isinstance(o, Local | Apply | Const)), None)
+    if op == "select":
+        like = next((o.type for o in operands[1:] if isinstance(o, Local | Apply | Const)), None)
+        args = (lift(operands[0]), *(lift(o, like) for o in operands[1:]))
+    else:
+        args = tuple(lift(o, like) for o in operands)
+    return Apply(op, args, PRIMITIVES[op].rule(*(a.type for a in args)))
+
+
+def add(a: Operand, b: Operand) -> Expr:
+    return apply("add", a, b)
+
+
+def sub(a: Operand, b: Operand) -> Expr:
+    return apply("sub", a, b)
+
+
+def mul(a: Operand, b: Operand) -> Expr:
+    return apply("mul", a, b)
+
+
+def minimum(a: Operand, b: Operand) -> Expr:
+    return apply("min", a, b)
+
+
+def maximum(a: Operand, b: Operand) -> Expr:
+    return apply("max", a, b)
+
+
+def lt(a: Operand, b: Operand) -> Expr:
+    return apply("lt", a, b)
+
+
+def le(a: Operand, b: Operand) -> Expr:
+    return apply("le", a, b)
+
+
+def eq(a: Operand, b: Operand) -> Expr:
+    return apply("eq", a, b)
+
+
+def select(condition: Operand, a: Operand, b: Operand) -> Expr:
+    return apply("select", condition, a, b)
+
+
+def bit_and(a: Operand, b: Operand) -> Expr:
+    return apply("and", a, b)
+
+
+def bit_or(a: Operand, b: Operand) -> Expr:
+    return apply("or", a, b)
+
+
+def bit_xor(a: Operand, b: Operand) -> Expr:
+    return apply("xor", a, b)
+
+
+def shift_left(a: Operand, amount: int) -> Expr:
+    return apply("shl", a, amount)
+
+
+def shift_right(a: Operand, amount: int) -> Expr:
+    return apply("shr", a, amount)
+
+
+def popcount(a: Operand) -> Expr:
+    return apply("popcount", a)
+
+
+def assume(a: Operand, within: Int) -> Expr:
+    """`a`, whose maker vouches that it lies `within`."""
+    return apply("assume", a, within.lo, within.hi)
+
+
+def clamp(a: Operand, within: Int) -> Expr:
+    return maximum(minimum(a, within.hi), within.lo)
+
+
+def subexpressions(expr: Expr) -> Iterator[Expr]:
+    """Every node of the tree, arguments before what uses them; shared nodes once."""
+    seen: set[Expr] = set()
+    stack: list[tuple[Expr, bool]] = [(expr, False)]
+    while stack:
+        node, expanded = stack.pop()
+        if node in seen:
+            continue
+        if expanded or not isinstance(node, Apply):
+            seen.add(node)
+            yield node
+        else:
+            stack.append((node, True))
+            stack.extend((argument, False) for argument in reversed(node.args))
+
+
+def working_type(node: Apply) -> Scalar:
+    """The type in which `node` is computed: it holds the result and every argument alike."""
+    types = [node.type, *(a.type for a in node.args)]
+    floats = [t for t in types if isinstance(t, Float)]
+    if floats:
+        return floats[0]
+    hull = types[0]
+    assert isinstance(hull, Int)
+    for t in types[1:]:
+        assert isinstance(t, Int)
+        hull = hull | t
+    return hull

@@ -1,0 +1,164 @@
+"""The one form of meaning: a loop nest over named dims with reads, and outputs that map or fold.
+
+A nest says *what* is computed for every index, never in which order; the order of a float fold is
+its `Contract`, blocking is the schedule, packing is the layout.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edgetrain.compiler.contract import Contract
+from edgetrain.compiler.expr import Dim, Expr, Local, subexpressions
+from edgetrain.compiler.types import Int, Scalar, TensorType
+
+ACCUMULATOR = "acc"
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """`local` is the element at `access` of an operand of type `type`.
+
+    An index is an expression over dims and over the locals of earlier reads (a gather); its range
+    must lie within the axis.
+    """
+
+    local: str
+    access: tuple[Expr, ...]
+    type: TensorType
+
+    @property
+    def value(self) -> Local:
+        return Local(self.local, self.type.scalar)
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """`init op term op term …` over the dims that the output lacks; `op` is `add` or `max`.
+
+    `type` holds every partial result.  `contract` is None in a graph and for integers, whose folds
+    are exact in any order.
+    """
+
+    op: str
+    term: Expr
+    init: Expr
+    type: Scalar
+    contract: Contract | None = None
+
+    @property
+    def result(self) -> Local:
+        """The finished fold, as the body of its output names it."""
+        return Local(ACCUMULATOR, self.type)
+
+
+def fold(op: str, term: Expr, init: Expr, turns: int, within: Int | None = None) -> Fold:
+    """A fold of `turns` terms; its type follows from the ranges, or its maker vouches `within`."""
+    kind: Scalar = init.type
+    if isinstance(term.type, Int) and isinstance(init.type, Int):
+        if within is not None:
+            kind = within
+        elif op == "max":
+            kind = term.type | init.type
+        else:
+            lo, hi = min(0, turns * term.type.lo), max(0, turns * term.type.hi)
+            kind = Int(init.type.lo + lo, init.type.hi + hi)
+    return Fold(op, term, init, kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Out:
+    """One result over `dims`; `body` is the element, or the epilogue of `fold`."""
+
+    name: str
+    dims: tuple[str, ...]
+    type: Scalar
+    body: Expr
+    fold: Fold | None = None
+
+
+@dataclass(frozen=True)
+class Nest:
+    """Raises TypeError unless every index is in bounds and every type holds its expression."""
+
+    dims: tuple[tuple[str, int], ...]
+    reads: tuple[Read, ...]
+    outs: tuple[Out, ...]
+
+    def __post_init__(self) -> None:
+        sizes = self.sizes
+        if len(sizes) != len(self.dims):
+            raise TypeError("two dims share a name")
+        known: dict[str, Scalar] = {}
+        for read in self.reads:
+            _check_read(read, known, sizes)
+            known[read.local] = read.type.scalar
+        for out in self.outs:
+            self._check_out(out, known)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return dict(self.dims)
+
+    def out_type(self, out: Out) -> TensorType:
+        return TensorType(tuple(self.sizes[d] for d in out.dims), out.type)
+
+    def folded_dims(self, out: Out) -> tuple[str, ...]:
+        """The dims over which `out` folds, in nest order."""
+        return tuple(d for d, _ in self.dims if d not in out.dims)
+
+    def depends_on(self, expr: Expr) -> frozenset[str]:
+        """The dims on which `expr` depends, also through what it reads."""
+        reads = {read.local: read for read in self.reads}
+        found: set[str] = set()
+        for node in subexpressions(expr):
+            if isinstance(node, Dim):
+                found.add(node.name)
+            elif isinstance(node, Local) and node.name in reads:
+                for index in reads[node.name].access:
+                    found |= self.depends_on(index)
+        return frozenset(found)
+
+    def _check_out(self, out: Out, known: Mapping[str, Scalar]) -> None:
+        sizes = self.sizes
+        if len(set(out.dims)) != len(out.dims) or not set(out.dims) <= sizes.keys():
+            raise TypeError(f"{out.name}: dims {out.dims} are not dims of the nest")
+        if out.fold is not None:
+            _check_expr(out.fold.term, known, sizes)
+            _check_expr(out.fold.init, known, sizes)
+            known = {**known, ACCUMULATOR: out.fold.type}
+            outer = (out.fold.init, out.body)
+        else:
+            outer = (out.body,)
+        _check_expr(out.body, known, sizes)
+        for expr in outer:
+            if not self.depends_on(expr) <= set(out.dims):
+                raise TypeError(f"{out.name}: depends on more than its dims {out.dims}")
+        if not out.fold and self.folded_dims(out):
+            raise TypeError(f"{out.name}: a map has every dim of its nest")
+        if not _holds(out.type, out.body.type):
+            raise TypeError(f"{out.name}: {out.type} does not hold {out.body.type}")
+
+
+def _holds(wide: Scalar, narrow: Scalar) -> bool:
+    if isinstance(wide, Int) and isinstance(narrow, Int):
+        return wide.holds(narrow)
+    return wide == narrow
+
+
+def _check_expr(expr: Expr, known: Mapping[str, Scalar], sizes: Mapping[str, int]) -> None:
+    for node in subexpressions(expr):
+        if isinstance(node, Local) and known.get(node.name) != node.type:
+            raise TypeError(f"local {node.name} of type {node.type} is not read before")
+        if isinstance(node, Dim) and sizes.get(node.name) != node.size:
+            raise TypeError(f"{node.name} of size {node.size} is no dim of the nest")
+
+
+def _check_read(read: Read, known: Mapping[str, Scalar], sizes: Mapping[str, int]) -> None:
+    if read.local in known or read.local == ACCUMULATOR:
+        raise TypeError(f"local {read.local} is taken")
+    if len(read.access) != len(read.type.shape):
+        raise TypeError(f"{read.local}: {len(read.access)} indices into {read.type}")
+    for index, length in zip(read.access, read.type.shape, strict=True):
+        _check_expr(index, known, sizes)
+        if not _holds(Int(0, length - 1), index.type):
+            raise TypeError(f"{read.local}: index {index.type} leaves 0..{length - 1}")
