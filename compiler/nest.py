@@ -126,7 +126,7 @@ class Nest:
             _check_expr(out.fold.term, known, sizes)
             _check_expr(out.fold.init, known, sizes)
             known = {**known, ACCUMULATOR: out.fold.type}
-            outer = (out.fold.init, out.body)
+            outer: tuple[Expr, ...] = (out.fold.init, out.body)
         else:
             outer = (out.body,)
         _check_expr(out.body, known, sizes)

@@ -1,0 +1,200 @@
+"""An SSA graph of nests over typed values; an update yields the next value of a state."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetrain.compiler.nest import Nest
+from edgetrain.compiler.ops import OPS
+from edgetrain.compiler.types import Float, Int, Scalar, TensorType
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One tensor.  `name` is generated, never taken from a model file."""
+
+    name: str
+    type: TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """`outputs` are `nest` of `inputs` (one input a read); `op` names where the nest came from."""
+
+    op: str
+    nest: Nest
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A tensor kept between runs: `current` is read, `next` takes its place at the end."""
+
+    current: Value
+    next: Value
+    initial: Array
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Valid by construction: raises ValueError with the offending value otherwise."""
+
+    name: str
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    nodes: tuple[Node, ...]
+    constants: Mapping[Value, Array]
+    states: tuple[State, ...] = ()
+
+    def __post_init__(self) -> None:
+        sources = [*self.inputs, *self.constants, *(s.current for s in self.states)]
+        defined = {value.name: value for value in sources}
+        if len(defined) != len(sources):
+            raise ValueError("two sources share a name")
+        for value, array in self.constants.items():
+            check_array(value, array)
+        for state in self.states:
+            check_array(state.current, state.initial)
+            if state.next.type != state.current.type:
+                raise ValueError(f"state {state.current.name}: next is {state.next.type}")
+        for node in self.nodes:
+            _check_node(node, defined)
+            for out in node.outputs:
+                if out.name in defined:
+                    raise ValueError(f"{out.name} is defined twice")
+                defined[out.name] = out
+        for value in (*self.outputs, *(s.next for s in self.states)):
+            if defined.get(value.name) != value:
+                raise ValueError(f"{value.name} is never computed")
+
+    def __str__(self) -> str:
+        """The readable text form."""
+        lines = [f"graph {self.name}"]
+        lines += [f"  input {v.name}: {v.type}" for v in self.inputs]
+        lines += [f"  constant {v.name}: {v.type}" for v in self.constants]
+        lines += [f"  state {s.current.name}: {s.current.type}" for s in self.states]
+        for node in self.nodes:
+            results = ", ".join(f"{v.name}: {v.type}" for v in node.outputs)
+            operands = ", ".join(v.name for v in node.inputs)
+            lines.append(f"  {results} = {node.op}({operands})")
+        lines += [f"  output {v.name}" for v in self.outputs]
+        lines += [f"  next {s.current.name} = {s.next.name}" for s in self.states]
+        return "\n".join(lines)
+
+    def with_nodes(self, nodes: Iterable[Node], constants: Mapping[Value, Array]) -> "Graph":
+        return replace(self, nodes=tuple(nodes), constants=dict(constants))
+
+
+def check_array(value: Value, array: Array) -> None:
+    """Raise ValueError unless `array` has the shape of `value` and elements within its range."""
+    if array.shape != value.type.shape:
+        raise ValueError(f"{value.name}: shape {array.shape} is not {value.type}")
+    scalar = value.type.scalar
+    if isinstance(scalar, Float):
+        if array.dtype != np.dtype(f"float{scalar.bits}"):
+            raise ValueError(f"{value.name}: {array.dtype} is not {value.type}")
+    elif array.dtype.kind not in "iu":
+        raise ValueError(f"{value.name}: {array.dtype} is not {value.type}")
+    elif array.size and not (int(array.min()) in scalar and int(array.max()) in scalar):
+        raise ValueError(f"{value.name}: elements leave {value.type}")
+
+
+def _check_node(node: Node, defined: Mapping[str, Value]) -> None:
+    if len(node.inputs) != len(node.nest.reads) or len(node.outputs) != len(node.nest.outs):
+        raise ValueError(f"{node.op}: operands do not match its nest")
+    for value, read in zip(node.inputs, node.nest.reads, strict=True):
+        if defined.get(value.name) != value:
+            raise ValueError(f"{node.op}: {value.name} is used before it is defined")
+        if value.type != read.type:
+            raise ValueError(f"{node.op}: {value.name} is {value.type}, not {read.type}")
+    for value, out in zip(node.outputs, node.nest.outs, strict=True):
+        if value.type != node.nest.out_type(out):
+            raise ValueError(f"{node.op}: {value.name} is not {node.nest.out_type(out)}")
+
+
+class GraphBuilder:
+    """Collects a graph and names its values."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._inputs: list[Value] = []
+        self._outputs: list[Value] = []
+        self._nodes: list[Node] = []
+        self._constants: dict[Value, Array] = {}
+        self._currents: list[tuple[Value, Array]] = []
+        self._nexts: dict[Value, Value] = {}
+        self._count = 0
+
+    def _value(self, prefix: str, kind: TensorType) -> Value:
+        value = Value(f"{prefix}{self._count}", kind)
+        self._count += 1
+        return value
+
+    def input(self, name: str, kind: TensorType) -> Value:
+        self._inputs.append(Value(name, kind))
+        return self._inputs[-1]
+
+    def constant(self, array: Array, scalar: Scalar | None = None) -> Value:
+        """A constant of type `scalar`, by default the tightest range of its elements."""
+        if scalar is None:
+            if array.dtype.kind == "f":
+                scalar = Float(array.dtype.itemsize * 8)
+            else:
+                scalar = Int(int(array.min()), int(array.max()))
+        value = self._value("c", TensorType(array.shape, scalar))
+        self._constants[value] = array
+        return value
+
+    def state(self, name: str, initial: Array, scalar: Scalar) -> Value:
+        value = Value(name, TensorType(initial.shape, scalar))
+        self._currents.append((value, initial))
+        return value
+
+    def update(self, current: Value, following: Value) -> None:
+        self._nexts[current] = following
+
+    def apply(self, op: str, *operands: Value, **attributes: Any) -> Value:
+        """The (only) result of the op named `op`."""
+        nest = OPS[op].meaning(*(v.type for v in operands), **attributes)
+        return self.nest(nest, *operands, op=op)[0]
+
+    def nest(self, nest: Nest, *operands: Value, op: str = "nest") -> tuple[Value, ...]:
+        results = tuple(self._value("v", nest.out_type(out)) for out in nest.outs)
+        self._nodes.append(Node(op, nest, operands, results))
+        return results
+
+    def inline(self, graph: Graph, *operands: Value) -> tuple[Value, ...]:
+        """The outputs of a stateless `graph` applied to `operands`."""
+        if graph.states:
+            raise ValueError("a graph with state cannot be inlined")
+        known = dict(zip(graph.inputs, operands, strict=True))
+        known |= {
+            value: self.constant(a, value.type.scalar) for value, a in graph.constants.items()
+        }
+        for node in graph.nodes:
+            results = self.nest(node.nest, *(known[v] for v in node.inputs), op=node.op)
+            known |= dict(zip(node.outputs, results, strict=True))
+        return tuple(known[v] for v in graph.outputs)
+
+    def output(self, value: Value) -> None:
+        self._outputs.append(value)
+
+    def build(self) -> Graph:
+        states = tuple(
+            State(current, self._nexts.get(current, current), initial)
+            for current, initial in self._currents
+        )
+        return Graph(
+            self._name,
+            tuple(self._inputs),
+            tuple(self._outputs),
+            tuple(self._nodes),
+            dict(self._constants),
+            states,
+        )

@@ -1,0 +1,116 @@
+"""What the integers at a program's boundary mean in the model file's own domain."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetrain.compiler.errors import InputError
+from edgetrain.compiler.layout import storage_dtype
+from edgetrain.compiler.types import Float, Int, TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class InputCode:
+    """How a float32 input becomes the device's element.
+
+    `steps`: ascending float32 values; the code is `lowest` + the number of steps ≤ the input, which
+    is the input quantiser's rounding and saturation for every float32.  Empty where the model takes
+    integers (which then must be whole and in range) or floats as they are.
+    """
+
+    type: TensorType
+    lowest: int = 0
+    steps: tuple[float, ...] = ()
+
+    def encode(self, x: NDArray[Any]) -> NDArray[Any]:
+        """Codes of `x` (batch, features); raises InputError for a wrong shape or element."""
+        if x.ndim != 2 or x.shape[1] != self.type.size:
+            raise InputError(
+                f"the input has shape {x.shape}", remedy=f"give (batch, {self.type.size})"
+            )
+        if x.dtype.kind not in "fiub":
+            raise InputError(f"the input has type {x.dtype}", remedy="give float32")
+        values = x.astype(np.float32, copy=False)
+        if not np.isfinite(values).all():
+            raise InputError("the input holds NaN or infinity", remedy="give finite numbers")
+        scalar = self.type.scalar
+        if isinstance(scalar, Float):
+            return values.astype(storage_dtype(scalar), copy=False)
+        if not self.steps:
+            return _whole(values, scalar)
+        steps = np.array(self.steps, np.float32)
+        if len(steps) <= 16:
+            codes = np.zeros(values.shape, np.int16)
+            for step in steps:
+                codes += values >= step
+        else:
+            codes = np.searchsorted(steps, values, side="right").astype(np.int16)
+        return (codes + self.lowest).astype(storage_dtype(scalar))
+
+
+def _whole(values: NDArray[Any], scalar: Int) -> NDArray[Any]:
+    codes = values.astype(storage_dtype(scalar))
+    if not np.array_equal(codes, values) or (
+        codes.size and not (int(codes.min()) in scalar and int(codes.max()) in scalar)
+    ):
+        raise InputError(
+            f"the input is not of type {scalar.name}",
+            remedy=f"give whole numbers from {scalar.lo} to {scalar.hi}",
+        )
+    return codes
+
+
+@dataclass(frozen=True, slots=True)
+class OutputCode:
+    """How the device's integers become the model file's outputs: value = (code − zero) · scale.
+
+    `scale` is exact; None where the codes already are the values (floats, class indices).
+    """
+
+    type: TensorType
+    scale: Fraction | None = None
+    zero: Fraction = Fraction(0)
+
+    def decode(self, codes: NDArray[Any]) -> NDArray[np.float32]:
+        """The outputs, correctly rounded to float32 (ties to even)."""
+        if self.scale is None:
+            return codes.astype(np.float32)
+        # One float64 product is exact where both factors are short enough; only then is the cast
+        # to float32 the only rounding.
+        numerator, power = _dyadic(self.scale)
+        limit = max(abs(int(codes.min(initial=0))), abs(int(codes.max(initial=0))))
+        if power is not None and self.zero == 0 and limit * abs(numerator) < 2**53:
+            exact = codes.astype(np.float64) * float(numerator)
+            if power < 900:
+                return np.ldexp(exact, -power).astype(np.float32)
+        unique, inverse = np.unique(codes, return_inverse=True)
+        values = [round_to_float32((int(u) - self.zero) * self.scale) for u in unique]
+        return np.array(values, np.float32)[inverse].reshape(codes.shape)
+
+
+def _dyadic(value: Fraction) -> tuple[int, int | None]:
+    """`value` = numerator / 2^power; power None where the denominator is no power of two."""
+    denominator = value.denominator
+    if denominator & (denominator - 1):
+        return value.numerator, None
+    return value.numerator, denominator.bit_length() - 1
+
+
+def round_to_float32(value: Fraction) -> np.float32:
+    """The float32 nearest to `value`, ties to even, infinity on overflow."""
+    if value == 0:
+        return np.float32(0.0)
+    sign, magnitude = (-1, -value) if value < 0 else (1, value)
+    exponent = magnitude.numerator.bit_length() - magnitude.denominator.bit_length()
+    if magnitude < Fraction(2) ** exponent:
+        exponent -= 1
+    ulp = Fraction(2) ** (max(exponent, -126) - 23)
+    # Python rounds a Fraction to the nearest integer, ties to even.
+    mantissa = round(magnitude / ulp)
+    rounded = mantissa * ulp
+    if rounded >= Fraction(2) ** 128:
+        return np.float32(sign * np.inf)
+    return np.float32(sign * float(rounded))

@@ -1,0 +1,238 @@
+"""Graphs to a `Program`: kernels, layouts, in-place updates and addresses."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetrain.compiler.expr import Apply, Dim, Expr, Local
+from edgetrain.compiler.graph import Graph, Node, Value
+from edgetrain.compiler.interface import InputCode, OutputCode
+from edgetrain.compiler.kernel import Target
+from edgetrain.compiler.layout import Layout, packed_bits, storage_dtype
+from edgetrain.compiler.nest import Nest, Out, Read
+from edgetrain.compiler.program import Buffer, Call, Entry, Program
+from edgetrain.compiler.types import Int, TensorType
+
+ALIGNMENT = 8
+
+
+def plan(
+    graphs: Sequence[Graph],
+    target: Target,
+    input_code: InputCode,
+    output_code: OutputCode,
+    metadata: Mapping[str, Any],
+) -> Program:
+    """Place every value of `graphs` (one an entry) and choose a kernel for every node."""
+    shared = _Shared({}, {}, {})
+    entries, arena_bytes, bound = [], 0, 0
+    for graph in graphs:
+        entry, peak, live = _plan_entry(graph, target, shared)
+        entries.append(entry)
+        arena_bytes, bound = max(arena_bytes, peak), max(bound, live)
+    return Program(
+        target=target.name,
+        buffers=shared.buffers,
+        entries=tuple(entries),
+        constants=shared.constants,
+        initial=shared.initial,
+        arena_bytes=arena_bytes,
+        arena_bound=bound,
+        input_code=input_code,
+        output_code=output_code,
+        metadata=metadata,
+    )
+
+
+@dataclass
+class _Shared:
+    """What the entries of a program have in common."""
+
+    buffers: dict[str, Buffer]
+    constants: dict[str, NDArray[Any]]
+    initial: dict[str, NDArray[Any]]
+
+    def constant(self, value: Value, array: NDArray[Any], layout: Layout) -> str:
+        """The name of the buffer of `array`; equal constants share one."""
+        for name, known in self.constants.items():
+            buffer = self.buffers[name]
+            if (buffer.type, buffer.layout) == (value.type, layout) and np.array_equal(
+                known, array
+            ):
+                return name
+        name = f"c{len(self.constants)}"
+        self.buffers[name] = Buffer(name, value.type, "constant", layout)
+        self.constants[name] = array.astype(storage_dtype(value.type.scalar))
+        return name
+
+
+def _plan_entry(graph: Graph, target: Target, shared: _Shared) -> tuple[Entry, int, int]:
+    nodes, homes = _place_updates(graph)
+    names = {v: f"{graph.name}_{v.name}" for node in nodes for v in node.outputs}
+    names |= {v: f"{graph.name}_{v.name}" for v in graph.inputs}
+    for value in graph.inputs:
+        shared.buffers[names[value]] = Buffer(names[value], value.type, "input")
+    for state in graph.states:
+        names[state.current] = state.current.name
+        shared.buffers[state.current.name] = Buffer(state.current.name, state.current.type, "state")
+        dtype = storage_dtype(state.current.type.scalar)
+        shared.initial[state.current.name] = state.initial.astype(dtype)
+    for value, array in graph.constants.items():
+        names[value] = shared.constant(value, array, _constant_layout(value, nodes))
+
+    offsets, peak, bound = _allocate(graph, nodes, homes)
+    for node in nodes:
+        for value in node.outputs:
+            kind = "output" if value in graph.outputs else "state" if value in homes else "arena"
+            shared.buffers[names[value]] = Buffer(
+                names[value],
+                value.type,
+                kind,
+                offset=offsets.get(value, 0),
+                home=homes[value].name if value in homes else "",
+            )
+    calls = tuple(
+        Call(
+            node.op,
+            node.nest,
+            target.kernel_for(node.nest),
+            tuple(names[v] for v in node.inputs),
+            tuple(names[v] for v in node.outputs),
+            _single_turn(node, homes),
+        )
+        for node in nodes
+    )
+    updates = tuple((state.name, names[value]) for value, state in homes.items())
+    entry = Entry(
+        graph.name,
+        tuple(names[v] for v in graph.inputs),
+        tuple(names[v] for v in graph.outputs),
+        calls,
+        updates,
+    )
+    return entry, peak, bound
+
+
+def _constant_layout(value: Value, nodes: Iterable[Node]) -> Layout:
+    """Fewest bits, and the folded dim fastest, so that a fold reads whole words."""
+    bits = packed_bits(value.type.scalar) if len(value.type.shape) == 2 else None
+    for node in nodes:
+        for operand, read in zip(node.inputs, node.nest.reads, strict=True):
+            if operand != value or len(read.access) != 2:
+                continue
+            first = read.access[0]
+            folded = {d for out in node.nest.outs for d in node.nest.folded_dims(out)}
+            if isinstance(first, Dim) and first.name in folded:
+                return Layout((1, 0), bits)
+    return Layout(None, bits)
+
+
+def _copy(kind: TensorType) -> Nest:
+    dims = tuple((f"i{axis}", length) for axis, length in enumerate(kind.shape))
+    read = Read("x", tuple(Dim(*d) for d in dims), kind)
+    return Nest(dims, (read,), (Out("y", tuple(d for d, _ in dims), kind.scalar, read.value),))
+
+
+def _place_updates(graph: Graph) -> tuple[list[Node], dict[Value, Value]]:
+    """The nodes, and for every value that overwrites a state in place, that state.
+
+    In place is legal where the update reads the old element only at the index that it writes, and
+    nobody reads the old state afterwards.  Otherwise a copy at the end moves the value in.
+    """
+    nodes = list(graph.nodes)
+    homes: dict[Value, Value] = {}
+    for state in graph.states:
+        if state.next == state.current or state.next in homes or state.next in graph.outputs:
+            continue
+        for position, node in enumerate(nodes):
+            if (
+                state.next in node.outputs
+                and _elementwise(node, state.current, state.next)
+                and not any(state.current in later.inputs for later in nodes[position + 1 :])
+                and not any(state.current == other.next for other in graph.states)
+            ):
+                homes[state.next] = state.current
+    overwritten = set(homes.values())
+    for state in graph.states:
+        if state.next != state.current and state.current not in overwritten:
+            if any(state.current == other.next for other in graph.states):
+                raise ValueError(f"{state.current.name} moves into another state: select it there")
+            moved = Value(f"{state.next.name}_{state.current.name}", state.next.type)
+            nodes.append(Node("copy", _copy(moved.type), (state.next,), (moved,)))
+            homes[moved] = state.current
+    return nodes, homes
+
+
+def _elementwise(node: Node, old: Value, new: Value) -> bool:
+    """Whether `new` may overwrite `old` while the node runs."""
+    out = node.nest.outs[node.outputs.index(new)]
+    if out.fold is not None or old.type != new.type:
+        return old not in node.inputs and old.type == new.type
+    index = tuple(Dim(d, node.nest.sizes[d]) for d in out.dims)
+    return all(
+        read.access == index
+        for value, read in zip(node.inputs, node.nest.reads, strict=True)
+        if value == old
+    )
+
+
+def _single_turn(node: Node, homes: Mapping[Value, Value]) -> tuple[tuple[str, Expr], ...]:
+    """The dim of an in-place update that keeps all elements but those at one index."""
+    if len(node.outputs) != 1 or node.outputs[0] not in homes:
+        return ()
+    body = node.nest.outs[0].body
+    if not (isinstance(body, Apply) and body.op == "select" and node.nest.outs[0].fold is None):
+        return ()
+    condition, _, kept = body.args
+    old = homes[node.outputs[0]]
+    reads = dict(zip((r.local for r in node.nest.reads), node.inputs, strict=True))
+    if not (isinstance(kept, Local) and reads.get(kept.name) == old):
+        return ()
+    if isinstance(condition, Apply) and condition.op == "eq":
+        for dim, index in (condition.args, condition.args[::-1]):
+            if (
+                isinstance(dim, Dim)
+                and isinstance(index.type, Int)
+                and Int(0, dim.size - 1).holds(index.type)
+                and dim.name not in node.nest.depends_on(index)
+            ):
+                return ((dim.name, index),)
+    return ()
+
+
+def _allocate(
+    graph: Graph, nodes: Sequence[Node], homes: Mapping[Value, Value]
+) -> tuple[dict[Value, int], int, int]:
+    """Offsets in the arena, its size, and the largest live set; greedy, largest first."""
+    born: dict[Value, int] = {}
+    died: dict[Value, int] = {}
+    for turn, node in enumerate(nodes):
+        for value in node.outputs:
+            if value not in homes and value not in graph.outputs:
+                born[value] = died[value] = turn
+        for value in node.inputs:
+            if value in born:
+                died[value] = turn
+    sizes = {v: -(-Layout().bytes(v.type) // ALIGNMENT) * ALIGNMENT for v in born}
+    offsets: dict[Value, int] = {}
+    for value in sorted(born, key=lambda v: (-sizes[v], born[v])):
+        taken = sorted(
+            (offsets[other], offsets[other] + sizes[other])
+            for other in offsets
+            if born[other] <= died[value] and born[value] <= died[other]
+        )
+        offset = 0
+        for start, end in taken:
+            if offset + sizes[value] <= start:
+                break
+            offset = max(offset, end)
+        offsets[value] = offset
+    peak = max((offsets[v] + sizes[v] for v in born), default=0)
+    bound = max(
+        (sum(sizes[v] for v in born if born[v] <= turn <= died[v]) for turn in range(len(nodes))),
+        default=0,
+    )
+    return offsets, peak, bound

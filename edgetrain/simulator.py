@@ -1,0 +1,124 @@
+"""Runs a `Program` in NumPy: the reference that every target equals bit for bit.
+
+It knows values, not addresses, so that an error of the memory plan shows as a mismatch.
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetrain.compiler.errors import InputError
+from edgetrain.compiler.graph import Value, check_array
+from edgetrain.compiler.layout import storage_dtype
+from edgetrain.compiler.program import Entry, Program
+from edgetrain.executor import NestExecutor, Tensor
+
+Array = NDArray[Any]
+
+_CHUNK = 1024
+"""Samples evaluated together: their intermediates stay in cache."""
+_THREADS = 2
+
+
+class Simulator:
+    """A fresh device: `state` begins as the program says."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.state: dict[str, Array] = {}
+        self._constants = {name: Tensor(a, False) for name, a in program.constants.items()}
+        self._executors: dict[str, list[NestExecutor]] = {}
+        for entry in program.entries:
+            executors = []
+            for call in entry.calls:
+                fixed = {
+                    i: program.constants[name]
+                    for i, name in enumerate(call.inputs)
+                    if name in program.constants
+                }
+                executors.append(NestExecutor(call.nest, fixed))
+            self._executors[entry.name] = executors
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the initial state, as `et_init` does."""
+        self.state = {name: array.copy() for name, array in self.program.initial.items()}
+
+    def load_state(self, tensors: Mapping[str, Array]) -> None:
+        """Replace the whole state; raises InputError, changing nothing, unless it fits exactly."""
+        if tensors.keys() != self.state.keys():
+            odd = sorted(tensors.keys() ^ self.state.keys())
+            raise InputError(f"state tensors differ: {', '.join(odd)}", remedy="export it anew")
+        for name, array in tensors.items():
+            try:
+                check_array(Value(name, self.program.buffers[name].type), array)
+            except ValueError as error:
+                raise InputError(str(error), remedy="export the state anew") from error
+        self.state = {
+            name: array.astype(self.state[name].dtype, copy=True) for name, array in tensors.items()
+        }
+
+    def infer(self, x: Array, *, raw: bool = False) -> Array:
+        """Outputs (batch, outputs) of `x` (batch, features) in the model file's domains.
+
+        With `raw` the integers that the device holds.  Raises InputError for input that the model
+        cannot take.
+        """
+        x = np.asarray(x)
+        if x.ndim != 2 or x.shape[0] == 0:
+            raise InputError(
+                f"the input has shape {x.shape}",
+                remedy=f"give (batch, {self.program.input_code.type.size}), not empty",
+            )
+        chunks = [x[start : start + _CHUNK] for start in range(0, len(x), _CHUNK)]
+        if len(chunks) == 1:
+            codes = self._infer_codes(chunks[0])
+        else:
+            with ThreadPoolExecutor(_THREADS) as pool:
+                codes = np.concatenate(list(pool.map(self._infer_codes, chunks)))
+        return codes if raw else self.program.output_code.decode(codes)
+
+    def _infer_codes(self, x: Array) -> Array:
+        (codes,) = self.run_batch("infer", self.program.input_code.encode(x))
+        return codes
+
+    def run_batch(self, name: str, *inputs: Array) -> tuple[Array, ...]:
+        """Run the stateless entry `name` on inputs that have a leading batch axis, codes in and
+        codes out."""
+        entry = self.program.entry(name)
+        if entry.updates:
+            raise InputError(f"entry {name} has state", remedy="run it one sample at a time")
+        values = self._execute(entry, [Tensor(array, True) for array in inputs])
+        batch = len(inputs[0])
+        results = []
+        for output in entry.outputs:
+            array = values[output].array
+            if not values[output].batched:
+                array = np.broadcast_to(array, (batch, *array.shape))
+            results.append(array)
+        return tuple(results)
+
+    def run(self, name: str, *inputs: Array) -> tuple[Array, ...]:
+        """Run the entry `name` once, codes in and codes out, and take its updates of the state."""
+        entry = self.program.entry(name)
+        values = self._execute(entry, [Tensor(np.asarray(array), False) for array in inputs])
+        for state, following in entry.updates:
+            self.state[state] = values[following].array
+        return tuple(values[output].array for output in entry.outputs)
+
+    def _execute(self, entry: Entry, inputs: list[Tensor]) -> dict[str, Tensor]:
+        values = dict(self._constants)
+        values |= {name: Tensor(array, False) for name, array in self.state.items()}
+        for name, tensor in zip(entry.inputs, inputs, strict=True):
+            kind = self.program.buffers[name].type
+            if tensor.array.shape[tensor.batched :] != kind.shape:
+                raise InputError(f"input {name} has shape {tensor.array.shape}, not {kind}")
+            dtype = storage_dtype(kind.scalar)
+            values[name] = Tensor(tensor.array.astype(dtype, copy=False), tensor.batched)
+        for call, executor in zip(entry.calls, self._executors[entry.name], strict=True):
+            results = executor([values[operand] for operand in call.inputs])
+            values |= dict(zip(call.outputs, results, strict=True))
+        return values
