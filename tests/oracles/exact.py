@@ -22,6 +22,7 @@ from tests.oracles.operators import (
     Unsupported,
     along,
     apply,
+    from_array,
     from_tensor,
     scalar,
 )
@@ -120,19 +121,19 @@ class ExactModel:
     ) -> Tensor:
         """The integers of a quantiser: `steps` rounded and clipped to [low, high], plus `zero`."""
 
-        def quantise(value: Real, low: Fraction, high: Fraction, zero: Fraction) -> Real:
+        def quantise(value: Real, low: int, high: int) -> int:
             if mode == SIGN:
-                return Fraction(1 if sign(value) >= 0 else -1)
-            return min(max(Fraction(ROUNDING[mode](value)), low), high) + zero
+                return 1 if sign(value) >= 0 else -1
+            return min(max(ROUNDING[mode](value), low), high)
 
-        integers = apply(quantise, steps, low, high, zero)
-        if not isinstance(integers, Live) or not isinstance(steps, Live):
-            self.constants[node.output] = np.asarray(integers).astype(np.int64)
-            return integers
+        if not isinstance(steps, Live):
+            rounded = np.frompyfunc(quantise, 3, 1)(steps, low, high)
+            self.constants[node.output] = np.asarray(rounded + zero).astype(np.int64)
+            return from_array(self.constants[node.output])
         if not steps.exact:
             raise Unsupported(f"{node.output} quantises a sum of different square roots")
-        self._result.quantised[node.output] = integers.gather(lambda _, n: n, np.int64)
-        bounds = [[int(b) for b in steps.per_channel(bound)] for bound in (low, high)]
-        self._result.roundings[node.output] = Rounding(steps, bounds[0], bounds[1], mode)
-        given = self._given.get(node.output)
-        return integers if given is None else Live.of(given)
+        lows, highs, zeros = ([int(p) for p in steps.per_channel(q)] for q in (low, high, zero))
+        integers = steps.gather(lambda c, v: quantise(v, lows[c], highs[c]) + zeros[c], np.int64)
+        self._result.quantised[node.output] = integers
+        self._result.roundings[node.output] = Rounding(steps, lows, highs, mode)
+        return Live.of(self._given.get(node.output, integers))
