@@ -37,9 +37,15 @@ class ExactModel:
     """An ONNX file with one live input and one output, both of shape (samples, features).
 
     `constants` holds the integers of every quantiser of constants, by the name of its output.
+    `given` replaces the integers of quantisers, by output name, for what lies downstream of them:
+    so another executor's decisions can be judged one by one, each on its own inputs.
     """
 
-    def __init__(self, model: str | Path | bytes | onnx.ModelProto) -> None:
+    def __init__(
+        self,
+        model: str | Path | bytes | onnx.ModelProto,
+        given: Mapping[str, NDArray[Any]] | None = None,
+    ) -> None:
         if isinstance(model, bytes):
             model = onnx.load_from_string(model)
         elif not isinstance(model, onnx.ModelProto):
@@ -51,7 +57,9 @@ class ExactModel:
         if len(inputs) != 1 or len(graph.output) != 1:
             raise Unsupported("not one live input and one output")
         self.input, self.output = inputs[0], graph.output[0].name
+        self._given = given or {}
         self.constants: dict[str, Integers] = {}
+        self.roundings: dict[str, Rounding] = {}
         self._nodes: list[Node] = []
         for node in map(Node, graph.node):
             if all(name in self._values for name in node.inputs if name):
@@ -60,13 +68,9 @@ class ExactModel:
                 self._nodes.append(node)
         self._folded = self._values
 
-    def run(self, x: NDArray[Any], given: Mapping[str, NDArray[Any]] | None = None) -> ExactResult:
-        """Evaluate float inputs of shape (samples, features), each taken at its exact value.
-
-        `given` replaces the integers of quantisers, by output name, for what lies downstream of
-        them: so another executor's decisions can be judged one by one, each on its own inputs.
-        """
-        self._result, self._given = ExactResult(), given or {}
+    def run(self, x: NDArray[Any]) -> ExactResult:
+        """Evaluate float inputs of shape (samples, features), each taken at its exact value."""
+        self._result = ExactResult()
         self._values = {**self._folded, self.input: Live.of(x)}
         for node in self._nodes:
             self._values[node.output] = self._evaluate(node)
@@ -126,14 +130,16 @@ class ExactModel:
                 return 1 if sign(value) >= 0 else -1
             return min(max(ROUNDING[mode](value), low), high)
 
+        rounding = Rounding(steps, low, high, zero, mode)
         if not isinstance(steps, Live):
             rounded = np.frompyfunc(quantise, 3, 1)(steps, low, high)
-            self.constants[node.output] = np.asarray(rounded + zero).astype(np.int64)
-            return from_array(self.constants[node.output])
+            constants = np.asarray(rounded + zero).astype(np.int64)
+            self.constants[node.output], self.roundings[node.output] = constants, rounding
+            return from_array(self._given.get(node.output, constants))
         if not steps.exact:
             raise Unsupported(f"{node.output} quantises a sum of different square roots")
         lows, highs, zeros = ([int(p) for p in steps.per_channel(q)] for q in (low, high, zero))
         integers = steps.gather(lambda c, v: quantise(v, lows[c], highs[c]) + zeros[c], np.int64)
         self._result.quantised[node.output] = integers
-        self._result.roundings[node.output] = Rounding(steps, lows, highs, mode)
+        self._result.roundings[node.output] = rounding
         return Live.of(self._given.get(node.output, integers))

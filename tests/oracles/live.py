@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.oracles.reals import HALF, Real, Surd, add, compare, floor, to_float32, truncated
+from tests.oracles.reals import HALF, Real, Surd, add, compare, sign, to_float32, truncated
 
 Constant = NDArray[Any]  # object array of Fraction
 Integers = NDArray[np.int64]
@@ -83,37 +83,45 @@ class Live:
 
 @dataclass(frozen=True)
 class Rounding:
-    """What a quantiser was asked: real numbers in steps before rounding, and the range it keeps."""
+    """What a quantiser was asked: real numbers in steps, before rounding, and the range it keeps.
 
-    steps: Live
-    low: list[int]  # per channel
-    high: list[int]
+    `low`, `high` and `zero` (what is added to the rounded steps) broadcast against `steps`.
+    """
+
+    steps: Live | Constant
+    low: Constant
+    high: Constant
+    zero: Constant
     mode: str
 
-    def distance(self) -> NDArray[np.float64]:
-        """How far each element is from its nearest decision boundary, in steps."""
-        return self.steps.gather(self._distance, np.float64)
-
-    def _distance(self, channel: int, value: Real) -> float:
-        boundary = Fraction(0)
-        if self.mode != SIGN:
-            offset = HALF if self.mode in NEAREST else Fraction(0)
-            last = self.high[channel] - (offset > 0)
-            nearest = floor(add(value, HALF - offset))
-            boundary = min(max(nearest, self.low[channel]), last) + offset
-        return abs(float(truncated(add(value, -boundary), 256)))
-
     def ties(self) -> int:
-        """How many elements lie exactly where only the tie rule decides."""
-        return int(self.steps.gather(self._is_tie, np.bool_).sum())
+        """How many live elements lie exactly where only the tie rule decides."""
+        if not isinstance(self.steps, Live):
+            return 0
+        lows, highs = self.steps.per_channel(self.low), self.steps.per_channel(self.high)
+        tied = self.steps.gather(lambda c, v: self._is_tie(v, lows[c], highs[c]), np.bool_)
+        return int(tied.sum())
 
-    def _is_tie(self, channel: int, value: Real) -> bool:
+    def _is_tie(self, value: Real, low: Fraction, high: Fraction) -> bool:
         if isinstance(value, Surd):
             return False
         if self.mode == SIGN:
             return value == 0
-        within = self.low[channel] < value < self.high[channel]
-        return self.mode in NEAREST and value.denominator == 2 and within
+        return self.mode in NEAREST and value.denominator == 2 and low < value < high
+
+    def gap(self, index: tuple[int, ...], chosen: int) -> float:
+        """How many steps the exact value at `index` is from where it would round to `chosen`."""
+        shape = self.steps.codes.shape if isinstance(self.steps, Live) else self.steps.shape
+        if isinstance(self.steps, Live):
+            value = self.steps.tables[index[1]][self.steps.codes[index]]
+        else:
+            value = self.steps[index]
+        if self.mode == SIGN:
+            boundary = Fraction(0)
+        else:
+            boundary = chosen - np.broadcast_to(self.zero, shape)[index]
+            boundary += HALF if sign(add(value, -boundary)) > 0 else -HALF
+        return abs(float(truncated(add(value, -boundary), 256)))
 
 
 def _nothing() -> Live:
