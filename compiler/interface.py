@@ -114,3 +114,23 @@ def round_to_float32(value: Fraction) -> np.float32:
     if rounded >= Fraction(2) ** 128:
         return np.float32(sign * np.inf)
     return np.float32(sign * float(rounded))
+
+
+def first_float32(bound: Fraction, *, inclusive: bool) -> float:
+    """The least float32 above `bound`, or equal to it if `inclusive`; infinity if there is none."""
+    nearest = round_to_float32(bound)
+    infinity = np.float32(np.inf)
+    if nearest == -infinity:
+        nearest = np.finfo(np.float32).min
+
+    def beyond(x: np.float32) -> bool:
+        if not np.isfinite(x):
+            return bool(x > 0)
+        exact = Fraction(float(x))
+        return exact > bound or (inclusive and exact == bound)
+
+    while not beyond(nearest):
+        nearest = np.nextafter(nearest, infinity)
+    while beyond(previous := np.nextafter(nearest, -infinity)) and np.isfinite(previous):
+        nearest = previous
+    return float(nearest)

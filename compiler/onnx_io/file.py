@@ -1,0 +1,195 @@
+"""Reads an ONNX file as the untrusted bytes that it is: bounded, self-contained, one flat graph."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from edgetrain.compiler.errors import InputError
+
+MAX_FILE_BYTES = 128 * 2**20
+MAX_NODES = 10_000
+MAX_ELEMENTS = 2**24
+"""Of one tensor: far beyond any microcontroller, far below any harm."""
+METADATA_PREFIX = "edgetrain."
+_MAX_LABEL = 60
+
+_DTYPES: dict[int, Any] = {
+    onnx.TensorProto.FLOAT: np.float32,
+    onnx.TensorProto.INT8: np.int8,
+    onnx.TensorProto.UINT8: np.uint8,
+    onnx.TensorProto.INT32: np.int32,
+    onnx.TensorProto.INT64: np.int64,
+}
+
+
+@dataclass(frozen=True)
+class FileNode:
+    """One node; `where` names it for messages and never leaves them."""
+
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+    where: str
+
+    def refuse(self, what: str, remedy: str = "") -> InputError:
+        return InputError(what, where=self.where, remedy=remedy)
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """`input_shape` excludes the batch axis; `annotation` is the input's QONNX data type."""
+
+    path: str
+    input: str
+    features: int
+    annotation: str
+    output: str
+    nodes: tuple[FileNode, ...]
+    constants: Mapping[str, NDArray[Any]]
+    metadata: Mapping[str, str]
+
+
+def label(text: str) -> str:
+    """A name from a file, fit for a message: short, and quoted if odd."""
+    short = text if len(text) <= _MAX_LABEL else f"{text[:_MAX_LABEL]}…"
+    return short if short.isprintable() and short else repr(short)
+
+
+def read_model_file(path: str | Path) -> ModelFile:
+    """Parse and check `path`; raises InputError for anything that is not a sound ONNX model."""
+    where = label(str(path))
+    proto = _parse(Path(path), where)
+    graph = proto.graph
+    if len(graph.node) > MAX_NODES:
+        raise InputError(f"{len(graph.node)} nodes, more than {MAX_NODES}", where=where)
+    if proto.functions or graph.sparse_initializer:
+        raise InputError(
+            "local functions and sparse tensors are not supported",
+            where=where,
+            remedy="export a flat graph",
+        )
+    constants: dict[str, NDArray[Any]] = {}
+    for tensor in graph.initializer:
+        if tensor.name in constants:
+            raise InputError(f"two tensors are named {label(tensor.name)}", where=where)
+        constants[tensor.name] = tensor_array(tensor, f"{where}: tensor {label(tensor.name)}")
+    inputs = [v for v in graph.input if v.name not in constants]
+    if len(inputs) != 1 or len(graph.output) != 1:
+        raise InputError(
+            f"{len(inputs)} inputs and {len(graph.output)} outputs",
+            where=where,
+            remedy="export a model with one input and one output",
+        )
+    return ModelFile(
+        path=where,
+        input=inputs[0].name,
+        features=_features(inputs[0], where),
+        annotation=_annotation(graph, inputs[0].name),
+        output=graph.output[0].name,
+        nodes=tuple(_nodes(graph, where)),
+        constants=constants,
+        metadata={
+            p.key: p.value for p in proto.metadata_props if p.key.startswith(METADATA_PREFIX)
+        },
+    )
+
+
+def _parse(path: Path, where: str) -> onnx.ModelProto:
+    try:
+        if not path.is_file():
+            raise InputError("no such file", where=where, remedy="give the path of an ONNX model")
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise InputError(f"more than {MAX_FILE_BYTES} bytes", where=where)
+        proto = onnx.ModelProto()
+        proto.ParseFromString(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be read: {error}", where=where) from error
+    except DecodeError as error:
+        raise InputError("not an ONNX model", where=where, remedy="export it again") from error
+    if not proto.graph.node:
+        raise InputError("not an ONNX model, or an empty one", where=where)
+    return proto
+
+
+def tensor_array(tensor: onnx.TensorProto, where: str) -> NDArray[Any]:
+    """The elements of `tensor`, finite, of a type that the compiler knows."""
+    if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
+        raise InputError(
+            "external data is refused", where=where, remedy="save the model as a single file"
+        )
+    dtype = _DTYPES.get(tensor.data_type)
+    if dtype is None:
+        raise InputError(
+            f"element type {tensor.data_type} is not supported",
+            where=where,
+            remedy="use float32, int8, uint8, int32 or int64",
+        )
+    size = 1
+    for length in tensor.dims:
+        size *= length
+        if length < 0 or size > MAX_ELEMENTS:
+            raise InputError(f"dims {list(tensor.dims)[:8]} are out of bounds", where=where)
+    try:
+        array = numpy_helper.to_array(tensor)
+    except Exception as error:  # onnx raises many kinds for inconsistent tensors
+        raise InputError("its data does not fit its dims", where=where) from error
+    if array.dtype != dtype or array.shape != tuple(tensor.dims):
+        raise InputError("its data does not fit its type", where=where)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise InputError("holds NaN or infinity", where=where, remedy="check the training")
+    return array
+
+
+def _features(info: onnx.ValueInfoProto, where: str) -> int:
+    kind = info.type.tensor_type
+    dims = [d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim]
+    where = f"{where}: input {label(info.name)}"
+    if kind.elem_type != onnx.TensorProto.FLOAT:
+        raise InputError("is not float32", where=where, remedy="export with a float input")
+    if len(dims) != 2 or dims[1] is None or not 1 <= dims[1] <= MAX_ELEMENTS:
+        raise InputError(
+            f"has shape {dims}", where=where, remedy="export with an input (batch, features)"
+        )
+    return int(dims[1])
+
+
+def _annotation(graph: onnx.GraphProto, name: str) -> str:
+    """QONNX keeps data types in the graph's quantisation annotations under `finn_datatype`."""
+    for annotation in graph.quantization_annotation:
+        if annotation.tensor_name == name:
+            for entry in annotation.quant_parameter_tensor_names:
+                if entry.key == "finn_datatype":
+                    return str(entry.value)
+    return ""
+
+
+def _nodes(graph: onnx.GraphProto, path: str) -> Iterator[FileNode]:
+    for position, node in enumerate(graph.node):
+        where = (
+            f"{path}: node {label(node.name) if node.name else position} ({label(node.op_type)})"
+        )
+        attributes: dict[str, Any] = {}
+        for attribute in node.attribute:
+            if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
+                raise InputError("subgraphs are not supported", where=where)
+            if attribute.type == onnx.AttributeProto.TENSOR:
+                attributes[attribute.name] = tensor_array(attribute.t, where)
+                continue
+            try:
+                value = onnx.helper.get_attribute_value(attribute)
+            except ValueError as error:
+                raise InputError(
+                    f"attribute {label(attribute.name)} has no known type", where=where
+                ) from error
+            if isinstance(value, bytes):
+                value = value.decode("utf-8", "replace")
+            attributes[attribute.name] = value
+        yield FileNode(node.op_type, tuple(node.input), tuple(node.output), attributes, where)

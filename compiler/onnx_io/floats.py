@@ -1,0 +1,120 @@
+"""Float ONNX MLPs: layers and activations in FLOAT32, as the file has them."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetrain.compiler.errors import InputError
+from edgetrain.compiler.graph import Graph, GraphBuilder, Value
+from edgetrain.compiler.interface import InputCode, OutputCode
+from edgetrain.compiler.onnx_io.file import FileNode, ModelFile
+from edgetrain.compiler.onnx_io.reader import Reader, only_float, operand, same_shape
+from edgetrain.compiler.onnx_io.tensors import Raw
+from edgetrain.compiler.types import FLOAT32, TensorType
+
+
+class FloatReader(Reader):
+    """Reads one file into a graph of floats."""
+
+    def __init__(self, file: ModelFile) -> None:
+        super().__init__(file)
+        self._builder = GraphBuilder("infer")
+        self.handlers = {
+            "Gemm": self._gemm,
+            "MatMul": self._matmul,
+            "Add": self._add,
+            "BatchNormalization": self._batch_norm,
+            "Relu": lambda node, o: self._builder.apply("relu", _activation(node, o[0])),
+            "LeakyRelu": self._leaky,
+            "Identity": same_shape,
+            "Dropout": same_shape,
+            "Flatten": same_shape,
+            "Reshape": same_shape,
+            "Cast": same_shape,
+        }
+
+    def read(self) -> tuple[Graph, InputCode, OutputCode]:
+        """The graph of the entry `infer`, and what its input and output mean."""
+        kind = TensorType((self.file.features,), FLOAT32)
+        source = self._builder.input("x", kind)
+        result = self.walk(source)
+        if isinstance(result, Raw) or result == source:
+            raise InputError("the model computes nothing", where=self.file.path)
+        self._builder.output(result)
+        return self._builder.build(), InputCode(kind), OutputCode(result.type)
+
+    def _matmul(self, node: FileNode, operands: list[Value | Raw | None]) -> Value:
+        return self._linear(node, operands[0], _constant(node, operands[1]), None)
+
+    def _gemm(self, node: FileNode, operands: list[Value | Raw | None]) -> Value:
+        attributes = node.attributes
+        if attributes.get("transA", 0) or attributes.get("alpha", 1.0) != 1.0:
+            raise node.refuse("transA and alpha are not supported")
+        weights = _constant(node, operands[1])
+        if attributes.get("transB", 0):
+            weights = weights.T
+        bias = operand(operands, 2)
+        if bias is None:
+            return self._linear(node, operands[0], weights, None)
+        if attributes.get("beta", 1.0) != 1.0:
+            raise node.refuse("beta is not supported", "scale the bias itself")
+        return self._linear(node, operands[0], weights, _constant(node, bias))
+
+    def _linear(
+        self,
+        node: FileNode,
+        x: Value | Raw | None,
+        weights: NDArray[np.float32],
+        bias: NDArray[np.float32] | None,
+    ) -> Value:
+        source = _activation(node, x)
+        if weights.ndim != 2 or weights.shape[0] != source.type.size or not weights.size:
+            raise node.refuse(f"weights {weights.shape} do not fit {source.type.size} inputs")
+        operands = [source, self._builder.constant(np.ascontiguousarray(weights))]
+        if bias is not None:
+            operands.append(self._builder.constant(_vector(node, bias, weights.shape[1])))
+        return self._builder.apply("matmul", *operands)
+
+    def _add(self, node: FileNode, operands: list[Value | Raw | None]) -> Value:
+        left, right = operands
+        if isinstance(left, Raw):
+            left, right = right, left
+        x = _activation(node, left)
+        bias = _vector(node, _constant(node, right), x.type.size)
+        ones = self._builder.constant(np.ones(x.type.size, np.float32))
+        return self._builder.apply("affine", x, ones, self._builder.constant(bias))
+
+    def _batch_norm(self, node: FileNode, operands: list[Value | Raw | None]) -> Value:
+        x = _activation(node, operands[0])
+        if node.attributes.get("training_mode", 0):
+            raise node.refuse("is in training mode", "export after model.eval()")
+        parameters = (_vector(node, _constant(node, p), x.type.size) for p in operands[1:5])
+        gamma, beta, mean, variance = (p.astype(np.float64) for p in parameters)
+        if (variance + node.attributes.get("epsilon", 1e-5) <= 0).any():
+            raise node.refuse("has a variance that is not positive")
+        factor = gamma / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
+        constants = (factor, beta - mean * factor)
+        return self._builder.apply(
+            "affine", x, *(self._builder.constant(c.astype(np.float32)) for c in constants)
+        )
+
+    def _leaky(self, node: FileNode, operands: list[Value | Raw | None]) -> Value:
+        slope = float(np.float32(node.attributes.get("alpha", 0.01)))
+        return self._builder.apply("leaky_relu", _activation(node, operands[0]), slope=slope)
+
+
+def _activation(node: FileNode, tensor: Value | Raw | None) -> Value:
+    if not isinstance(tensor, Value):
+        raise node.refuse("an activation is needed here")
+    return tensor
+
+
+def _constant(node: FileNode, tensor: Value | Raw | None) -> NDArray[np.float32]:
+    if not isinstance(tensor, Raw):
+        raise node.refuse("an operand is not constant", "use a plain chain of layers")
+    return only_float(tensor.array)
+
+
+def _vector(node: FileNode, array: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    if array.size not in (1, size):
+        raise node.refuse(f"shape {array.shape} is not one number a channel ({size})")
+    return np.ascontiguousarray(np.broadcast_to(array.reshape(-1), (size,)))

@@ -1,0 +1,36 @@
+"""Model file to `Graph`: the one way in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgetrain.compiler.errors import InputError
+from edgetrain.compiler.graph import Graph
+from edgetrain.compiler.interface import InputCode, OutputCode
+from edgetrain.compiler.onnx_io.file import read_model_file
+from edgetrain.compiler.onnx_io.floats import FloatReader
+from edgetrain.compiler.onnx_io.quantised import QuantisedReader
+
+_QUANTISERS = {"Quant", "IntQuant", "BipolarQuant", "QuantizeLinear", "DequantizeLinear"}
+
+
+@dataclass(frozen=True)
+class ImportedModel:
+    """`graph` computes codes from codes; `metadata` is what the file carries for host tools."""
+
+    graph: Graph
+    input_code: InputCode
+    output_code: OutputCode
+    metadata: Mapping[str, str]
+
+
+def import_model(path: str | Path) -> ImportedModel:
+    """Read a QONNX, QDQ or float ONNX MLP; raises InputError for what cannot be expressed."""
+    file = read_model_file(path)
+    quantised = bool(file.annotation) or any(n.op in _QUANTISERS for n in file.nodes)
+    reader = QuantisedReader(file) if quantised else FloatReader(file)
+    try:
+        graph, input_code, output_code = reader.read()
+    except RecursionError as error:
+        raise InputError("is nested too deeply", where=file.path) from error
+    return ImportedModel(graph, input_code, output_code, file.metadata)

@@ -1,0 +1,411 @@
+"""QONNX and QDQ files: every tensor is followed exactly, and what remains is integers only.
+
+Between two quantisers an activation is a per-channel function of an integer accumulator.  A
+quantiser cuts it into levels; each level's first accumulator is an integer threshold, found in
+exact arithmetic (every float32 of the file at its exact value).
+"""
+
+from fractions import Fraction
+from math import gcd, lcm
+from typing import Any
+
+import numpy as np
+
+from edgetrain.compiler.errors import InputError
+from edgetrain.compiler.graph import Graph, GraphBuilder, Value
+from edgetrain.compiler.interface import InputCode, OutputCode, first_float32
+from edgetrain.compiler.onnx_io import quantiser
+from edgetrain.compiler.onnx_io.exact import (
+    Affine,
+    Chain,
+    Clamp,
+    Leaky,
+    first_integer,
+    rational_root,
+    slope_sign,
+)
+from edgetrain.compiler.onnx_io.file import FileNode, ModelFile
+from edgetrain.compiler.onnx_io.quantiser import Quantiser
+from edgetrain.compiler.onnx_io.reader import Reader, only_float, operand, same_shape
+from edgetrain.compiler.onnx_io.tensors import (
+    Activation,
+    ClassIndex,
+    Codes,
+    FloatInput,
+    Quantised,
+    Raw,
+    Tensor,
+)
+from edgetrain.compiler.types import Int, TensorType, parse_scalar
+
+_NO_QUANTISER = "put a quantiser (QuantIdentity, Quant) before it"
+
+
+class QuantisedReader(Reader):
+    """Reads one file into a graph of integers."""
+
+    def __init__(self, file: ModelFile) -> None:
+        super().__init__(file)
+        self._builder = GraphBuilder("infer")
+        self._input_code: InputCode | None = None
+        self._input: Value | None = None
+        self.handlers = {
+            "Quant": self._quant,
+            "IntQuant": self._quant,
+            "BipolarQuant": self._quant,
+            "QuantizeLinear": self._quantize_linear,
+            "DequantizeLinear": self._dequantize_linear,
+            "MatMul": self._matmul,
+            "Gemm": self._gemm,
+            "Add": self._arithmetic,
+            "Sub": self._arithmetic,
+            "Mul": self._arithmetic,
+            "Div": self._arithmetic,
+            "BatchNormalization": self._batch_norm,
+            "Relu": self._activation_function,
+            "LeakyRelu": self._activation_function,
+            "Clip": self._activation_function,
+            "Transpose": self._transpose,
+            "ArgMax": self._argmax,
+            "Identity": same_shape,
+            "Dropout": same_shape,
+            "Flatten": same_shape,
+            "Reshape": same_shape,
+            "Cast": same_shape,
+        }
+
+    def read(self) -> tuple[Graph, InputCode, OutputCode]:
+        """The graph of the entry `infer`, and what its input and output mean."""
+        source: Tensor = FloatInput(self.file.features)
+        if self.file.annotation and self.file.annotation != "FLOAT32":
+            scalar = parse_scalar(self.file.annotation)
+            if not isinstance(scalar, Int):
+                raise InputError(f"the input is of type {scalar.name}", where=self.file.path)
+            source = self._make_input(InputCode(TensorType((self.file.features,), scalar)))
+        result = self.walk(source)
+        match result:
+            case Activation():
+                value, code = self._output(result)
+            case ClassIndex():
+                value, code = result.source, OutputCode(result.source.type)
+            case Codes():
+                value = result.activation.source
+                code = OutputCode(value.type)
+            case _:
+                raise InputError(
+                    "the output does not come from a quantised layer",
+                    where=self.file.path,
+                    remedy="quantise the input and every layer's weights",
+                )
+        if value == self._input:
+            raise InputError("the model computes nothing", where=self.file.path)
+        self._builder.output(value)
+        assert self._input_code is not None
+        return self._builder.build(), self._input_code, code
+
+    # Quantisers
+
+    def _quant(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
+        tensor = operands[0]
+        if isinstance(tensor, Raw):
+            return quantiser.constant(node, only_float(tensor.array), operands)
+        channels = _channels(tensor)
+        return self._quantise(node, tensor, quantiser.of_node(node, operands, channels))
+
+    def _quantize_linear(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
+        quantised = self._quantise(
+            node, operands[0], quantiser.of_quantize_linear(node, operands, _channels(operands[0]))
+        )
+        return Codes(quantised)
+
+    def _dequantize_linear(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
+        tensor = operands[0]
+        if isinstance(tensor, Raw):
+            return quantiser.dequantised_constant(node, tensor.array, operands)
+        if not isinstance(tensor, Codes):
+            raise node.refuse("its operand is no QuantizeLinear's result")
+        scales, zeros = quantiser.linear_parameters(node, operands, _channels(tensor))
+        chains = tuple((Affine(s, -z * s),) for s, z in zip(scales, zeros, strict=True))
+        return Activation(tensor.activation.source, chains)
+
+    def _make_input(self, code: InputCode) -> Activation:
+        self._input_code = code
+        self._input = self._builder.input("x", code.type)
+        return Activation(self._input, ((),) * self.file.features)
+
+    def _quantise(self, node: FileNode, tensor: Tensor | None, levels: Quantiser) -> Activation:
+        if isinstance(tensor, FloatInput):
+            source = self._quantise_input(node, levels)
+        elif isinstance(tensor, Activation):
+            source = self._threshold(tensor, levels)
+        else:
+            raise node.refuse("quantises something that is no activation")
+        return Activation(source, levels.meaning)
+
+    def _quantise_input(self, node: FileNode, levels: Quantiser) -> Value:
+        if len(set(levels.conditions)) != 1:
+            raise node.refuse("quantises the input per channel", "use one scale for the input")
+        steps = tuple(
+            first_float32(c.bound.e, inclusive=not c.strict) for c in levels.conditions[0]
+        )
+        kind = TensorType((self.file.features,), Int(levels.lowest, levels.lowest + len(steps)))
+        code = InputCode(kind, levels.lowest, steps)
+        if self._input_code not in (None, code):
+            raise node.refuse("quantises the input in a second way", "use one input quantiser")
+        if self._input is None:
+            self._make_input(code)
+        assert self._input is not None
+        return self._input
+
+    def _threshold(self, x: Activation, levels: Quantiser) -> Value:
+        x = _rising(x)
+        accumulator, ranges = self._accumulate(x)
+        table = [
+            [first_integer(chain, condition, lo, hi) for condition in conditions]
+            for chain, conditions, (lo, hi) in zip(x.chains, levels.conditions, ranges, strict=True)
+        ]
+        thresholds = self._builder.constant(np.array(table, np.int64))
+        return self._builder.apply("threshold", accumulator, thresholds, lowest=levels.lowest)
+
+    def _accumulate(
+        self, x: Activation, bias: list[int] | None = None
+    ) -> tuple[Value, list[tuple[int, int]]]:
+        """The integers N_c (plus `bias`), and the range of each N_c."""
+        lo, hi = x.range.lo, x.range.hi
+        if x.weights is None:
+            return x.source, [(lo, hi)] * x.channels
+        least = np.minimum(x.weights * lo, x.weights * hi)
+        most = np.maximum(x.weights * lo, x.weights * hi)
+        offsets = np.array(bias or [0] * x.channels, dtype=object)
+        within = Int(
+            int((np.minimum(least, 0).sum(axis=0) + np.minimum(offsets, 0)).min()),
+            int((np.maximum(most, 0).sum(axis=0) + np.maximum(offsets, 0)).max()),
+        )
+        operands = [x.source, self._builder.constant(x.weights)]
+        if bias is not None:
+            operands.append(self._builder.constant(np.array(bias, np.int64)))
+        accumulator = self._builder.apply("matmul", *operands, within=within)
+        ranges = zip(least.sum(axis=0).tolist(), most.sum(axis=0).tolist(), strict=True)
+        return accumulator, list(ranges)
+
+    # Layers
+
+    def _matmul(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
+        x, weights = operands
+        return self._linear(node, x, weights, Fraction(1))
+
+    def _gemm(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
+        if node.attributes.get("transA", 0):
+            raise node.refuse("transA is not supported")
+        x, weights = operands[0], operands[1]
+        if node.attributes.get("transB", 0) and isinstance(weights, Quantised):
+            weights = weights.transposed((1, 0))
+        alpha, beta = (Fraction(node.attributes.get(k, 1.0)) for k in ("alpha", "beta"))
+        product = self._linear(node, x, weights, alpha)
+        bias = operand(operands, 2)
+        if bias is None:
+            return product
+        numbers = _numbers(node, bias, product.channels)
+        return _extend(product, [Affine(Fraction(1), beta * b) for b in numbers])
+
+    def _linear(
+        self, node: FileNode, x: Tensor | None, weights: Tensor | None, alpha: Fraction
+    ) -> Activation:
+        if isinstance(weights, Raw):
+            raise node.refuse("its weights are not quantised", "quantise them (Quant)")
+        if not isinstance(x, Activation):
+            raise node.refuse("its input is not quantised", _NO_QUANTISER)
+        if not isinstance(weights, Quantised):
+            raise node.refuse("its second operand is no constant")
+        integers, scale = weights.integers, weights.scale
+        if integers.ndim != 2 or integers.shape[0] != x.channels or not integers.size:
+            raise node.refuse(f"weights {integers.shape} do not fit {x.channels} inputs")
+        if scale.shape[0] != 1:
+            if not (scale == scale[:1]).all():
+                raise node.refuse("weights have a scale per input", "scale per output channel")
+            scale = scale[:1]
+        grid = x.grid()
+        if grid is None:
+            raise node.refuse("its input is not quantised", _NO_QUANTISER)
+        unit, multiples = _common_unit(grid[0])
+        if max(abs(m) for m in multiples) >= 2**15:
+            raise node.refuse(
+                "its inputs have different scales", "use one activation scale a layer"
+            )
+        column_scales = np.broadcast_to(scale[0], integers.shape[1:])
+        chains: list[Chain] = []
+        for column, s in zip(integers.T.tolist(), column_scales, strict=True):
+            offset = sum(
+                (w * o for w, o in zip(column, grid[1], strict=True) if w and o), Fraction()
+            )
+            chains.append((Affine(unit * s * alpha, offset * s * alpha),))
+        scaled = integers * np.array(multiples, np.int64)[:, None]
+        return Activation(x.source, tuple(chains), scaled)
+
+    def _arithmetic(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
+        left, right = operands
+        first = isinstance(left, Activation)
+        x, constant = (left, right) if first else (right, left)
+        if isinstance(x, FloatInput):
+            raise node.refuse("works on the unquantised input", _NO_QUANTISER)
+        if not isinstance(x, Activation) or not isinstance(constant, Raw | Quantised):
+            raise node.refuse("joins two activations", "use a plain chain of layers")
+        if node.op == "Div" and not first:
+            raise node.refuse("divides by an activation")
+        one = Fraction(1)
+        steps = {
+            "Add": lambda v: Affine(one, v),
+            "Sub": lambda v: Affine(one, -v) if first else Affine(-one, v),
+            "Mul": lambda v: Affine(v, Fraction(0)),
+            "Div": lambda v: Affine(one / v, Fraction(0)),
+        }
+        return _extend(x, [steps[node.op](v) for v in _numbers(node, constant, x.channels)])
+
+    def _batch_norm(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
+        x = _activation(node, operands[0])
+        if node.attributes.get("training_mode", 0):
+            raise node.refuse("is in training mode", "export after model.eval()")
+        gamma, beta, mean, variance = (_numbers(node, p, x.channels) for p in operands[1:5])
+        epsilon = Fraction(node.attributes.get("epsilon", float(np.float32(1e-5))))
+        if min(variance) + epsilon <= 0:
+            raise node.refuse("has a variance that is not positive")
+        shifted = _extend(x, [Affine(Fraction(1), -m) for m in mean])
+        steps = zip(gamma, beta, variance, strict=True)
+        return _extend(shifted, [Affine(g, b, v + epsilon) for g, b, v in steps])
+
+    def _activation_function(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
+        x = _activation(node, operands[0])
+        if node.op == "Relu":
+            return _extend(x, [Clamp(Fraction(0), None)] * x.channels)
+        if node.op == "LeakyRelu":
+            slope = Fraction(node.attributes.get("alpha", float(np.float32(0.01))))
+            if slope <= 0:
+                raise node.refuse("has a slope that is not positive")
+            return _extend(x, [Leaky(slope)] * x.channels)
+        limits = [
+            None if bound is None else _numbers(node, bound, 1)[0]
+            for bound in (operand(operands, 1), operand(operands, 2))
+        ]
+        if None not in limits and limits[0] > limits[1]:  # type: ignore[operator]
+            raise node.refuse("has its least above its greatest value")
+        return _extend(x, [Clamp(*limits)] * x.channels)
+
+    def _transpose(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
+        tensor = operands[0]
+        if not isinstance(tensor, Raw | Quantised):
+            raise node.refuse("transposes an activation")
+        rank = tensor.array.ndim if isinstance(tensor, Raw) else tensor.integers.ndim
+        axes = tuple(node.attributes.get("perm", range(rank)[::-1]))
+        if isinstance(tensor, Quantised):
+            return tensor.transposed(axes)
+        return Raw(tensor.array.transpose(axes))
+
+    # The end of the network
+
+    def _argmax(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
+        x = _activation(node, operands[0])
+        if node.attributes.get("axis", 0) not in (1, -1):
+            raise node.refuse("is not over the features", "use axis 1")
+        if node.attributes.get("select_last_index", 0):
+            raise node.refuse("selects the last of equals", "use select_last_index 0")
+        value, _ = self._output(x)
+        return ClassIndex(self._builder.apply("argmax", value))
+
+    def _output(self, x: Activation) -> tuple[Value, OutputCode]:
+        """The integers whose order and, times one scale, whose values are those of `x`."""
+        chains, rectified = x.chains, False
+        if all(chain and chain[-1] == Clamp(Fraction(0), None) for chain in chains):
+            chains, rectified = tuple(chain[:-1] for chain in chains), True
+        lines = [_line(chain) for chain in chains]
+        if any(line is None for line in lines):
+            raise InputError(
+                "the output is no exact multiple of integers",
+                where=self.file.path,
+                remedy="end with a linear layer, or put a quantiser (QuantIdentity) at the output",
+            )
+        slopes = [line[0] for line in lines if line]
+        offsets = [line[1] for line in lines if line]
+        if x.weights is None and len(set(lines)) == 1 and slopes[0] > 0 and not rectified:
+            zero = -offsets[0] / slopes[0]
+            return x.source, OutputCode(x.source.type, slopes[0], zero)
+        unit, numbers = _common_unit(slopes + offsets)
+        factors, biases = numbers[: len(slopes)], numbers[len(slopes) :]
+        if all(f == 1 for f in factors) and x.weights is not None:
+            value, _ = self._accumulate(x, biases if any(biases) else None)
+        else:
+            if any(abs(n) >= 2**62 for n in numbers):
+                raise InputError(
+                    "the output's scales and biases have no common unit within 64 bits",
+                    where=self.file.path,
+                    remedy="use one weight scale and a quantised bias in the last layer",
+                )
+            value, _ = self._accumulate(x)
+            constants = [self._builder.constant(np.array(n, np.int64)) for n in (factors, biases)]
+            value = self._builder.apply("affine", value, *constants)
+        if rectified:
+            value = self._builder.apply("relu", value)
+        return value, OutputCode(value.type, unit)
+
+
+def _channels(tensor: Tensor | None) -> int:
+    match tensor:
+        case FloatInput():
+            return tensor.features
+        case Activation():
+            return tensor.channels
+        case Codes():
+            return tensor.activation.channels
+    raise ValueError("an activation is needed")
+
+
+def _activation(node: FileNode, tensor: Tensor | None) -> Activation:
+    if isinstance(tensor, FloatInput):
+        raise node.refuse("works on the unquantised input", _NO_QUANTISER)
+    if not isinstance(tensor, Activation):
+        raise node.refuse("an activation is needed here")
+    return tensor
+
+
+def _numbers(node: FileNode, tensor: Any, channels: int) -> list[Fraction]:
+    if not isinstance(tensor, Raw | Quantised):
+        raise node.refuse("an operand is not constant")
+    numbers: list[Fraction] = tensor.fractions(channels)
+    return numbers
+
+
+def _extend(x: Activation, steps: Any) -> Activation:
+    chains = tuple((*chain, step) for chain, step in zip(x.chains, steps, strict=True))
+    return Activation(x.source, chains, x.weights)
+
+
+def _rising(x: Activation) -> Activation:
+    """The same reals, as functions that never fall: a falling channel's integers are negated."""
+    signs = np.array([-1 if slope_sign(chain) < 0 else 1 for chain in x.chains], np.int64)
+    if (signs > 0).all():
+        return x
+    weights = np.eye(x.channels, dtype=np.int64) if x.weights is None else x.weights
+    flip = Affine(Fraction(-1), Fraction(0))
+    chains = tuple(
+        (flip, *chain) if sign < 0 else chain
+        for chain, sign in zip(x.chains, signs.tolist(), strict=True)
+    )
+    return Activation(x.source, chains, weights * signs)
+
+
+def _line(chain: Chain) -> tuple[Fraction, Fraction] | None:
+    """(slope, offset) of a chain that is one rational line, else None."""
+    slope, offset = Fraction(1), Fraction(0)
+    for step in chain:
+        root = rational_root(step.v) if isinstance(step, Affine) else None
+        if root is None or not isinstance(step, Affine):
+            return None
+        slope, offset = slope * step.c / root, offset * step.c / root + step.d
+    return slope, offset
+
+
+def _common_unit(numbers: list[Fraction]) -> tuple[Fraction, list[int]]:
+    """The greatest unit of which all `numbers` are whole multiples, and the multiples."""
+    unit = Fraction(gcd(*(n.numerator for n in numbers)), lcm(*(n.denominator for n in numbers)))
+    if unit == 0:
+        return Fraction(1), [0] * len(numbers)
+    return unit, [int(n / unit) for n in numbers]

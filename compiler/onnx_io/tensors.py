@@ -1,0 +1,108 @@
+"""What a tensor of a model file can be while it is read: constants and exact activations."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetrain.compiler.graph import Value
+from edgetrain.compiler.onnx_io.exact import Affine, Chain
+from edgetrain.compiler.types import Int
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A constant as the file has it: float32, or integers."""
+
+    array: NDArray[Any]
+
+    def fractions(self, length: int) -> list[Fraction]:
+        """One exact number a channel: a scalar is repeated; ValueError for any other shape."""
+        flat = self.array.reshape(-1)
+        if flat.size not in (1, length) or (self.array.ndim and self.array.shape[-1] != flat.size):
+            raise ValueError(f"shape {self.array.shape} is not one number a channel ({length})")
+        numbers = [Fraction(v.item()) for v in flat]
+        return numbers * length if len(numbers) == 1 else numbers
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """A constant that is integers times an exact scale (broadcastable, array of Fraction)."""
+
+    integers: NDArray[np.int64]
+    scale: NDArray[Any]
+
+    def transposed(self, axes: tuple[int, ...]) -> "Quantised":
+        return Quantised(self.integers.transpose(axes), self.scale.transpose(axes))
+
+    def fractions(self, length: int) -> list[Fraction]:
+        scale = np.broadcast_to(self.scale, self.integers.shape).reshape(-1)
+        flat = self.integers.reshape(-1)
+        if flat.size not in (1, length):
+            raise ValueError(f"shape {self.integers.shape} is not one number a channel ({length})")
+        numbers = [int(i) * s for i, s in zip(flat, scale, strict=True)]
+        return numbers * length if len(numbers) == 1 else numbers
+
+
+@dataclass(frozen=True)
+class Activation:
+    """Per-sample reals: channel c is chains[c] of the integer N_c.
+
+    N is `source`, or `source`·`weights` (K, N) where a linear layer awaits its quantiser.
+    """
+
+    source: Value
+    chains: tuple[Chain, ...]
+    weights: NDArray[np.int64] | None = None
+
+    @property
+    def channels(self) -> int:
+        return len(self.chains)
+
+    @property
+    def range(self) -> Int:
+        """The range of the elements of `source`."""
+        scalar = self.source.type.scalar
+        assert isinstance(scalar, Int)
+        return scalar
+
+    def grid(self) -> tuple[list[Fraction], list[Fraction]] | None:
+        """(scale, offset) a channel where the reals are scale·source + offset; else None."""
+        if self.weights is not None:
+            return None
+        scales, offsets = [], []
+        for chain in self.chains:
+            scale, offset = Fraction(1), Fraction(0)
+            for step in chain:
+                if not (isinstance(step, Affine) and step.v == 1):
+                    return None
+                scale, offset = scale * step.c, offset * step.c + step.d
+            scales.append(scale)
+            offsets.append(offset)
+        return scales, offsets
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The integers of a QuantizeLinear, before a DequantizeLinear gives them their meaning."""
+
+    activation: Activation
+
+
+@dataclass(frozen=True)
+class ClassIndex:
+    """The result of an ArgMax: the end of a network."""
+
+    source: Value
+
+
+@dataclass(frozen=True)
+class FloatInput:
+    """The model's input, in floats that no quantiser has met yet."""
+
+    features: int
+
+
+Tensor: TypeAlias = Raw | Quantised | Activation | Codes | ClassIndex | FloatInput

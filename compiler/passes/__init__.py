@@ -1,0 +1,1 @@
+"""One pass a file; each keeps a valid graph valid."""
