@@ -24,6 +24,7 @@ ERROR: Final = "left out: error frames"
 NO_FRAME: Final = "left out: lines without a frame"
 SKIPPED: Final = "skipped: "
 # The recording as a whole.
+BAD_CONTAINER: Final = "damaged: containers that do not decompress"
 DAMAGED: Final = "damaged: the recording ends early"
 
 

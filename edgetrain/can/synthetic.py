@@ -38,14 +38,16 @@ def synthetic_bus(seconds: float = 60.0, seed: int = 0) -> Frames:
         period = period_ms * 1000
         times = np.arange(rng.uniform(0, period), end_us, period)
         times += np.clip(rng.normal(0, 0.01, len(times)), -0.04, 0.04) * period
-        parts.append(_message(rng, int(identifier), times))
+        parts.append(_message(rng, int(identifier), times, period))
     for identifier, rate in zip(identifiers[len(_PERIODS_MS) :], _EVENTS_PER_S, strict=True):
         times = np.sort(rng.uniform(0, end_us, rng.poisson(rate * seconds)))
-        parts.append(_message(rng, int(identifier), times))
+        parts.append(_message(rng, int(identifier), times, 1e6 / rate))
     return _serialised(sorted_by_time(concatenate(parts)))
 
 
-def _message(rng: np.random.Generator, identifier: int, times: npt.NDArray[np.float64]) -> Frames:
+def _message(
+    rng: np.random.Generator, identifier: int, times: npt.NDArray[np.float64], period_us: float
+) -> Frames:
     n = len(times)
     dlc = int(rng.choice([8, 8, 8, 8, 6, 4]))
     data = np.zeros((n, 8), np.uint8)
@@ -53,8 +55,8 @@ def _message(rng: np.random.Generator, identifier: int, times: npt.NDArray[np.fl
     data[:, 0] = _slow_signal(rng, times)
     data[:, 1] = _slow_signal(rng, times)
     if dlc > 4:
-        # Each flag changes about every ten seconds.
-        toggles = rng.random(n) < min(1.0, np.median(np.diff(times, append=times[-1:])) / 1e7)
+        # The flags change about every ten seconds.
+        toggles = rng.random(n) < period_us / 1e7
         data[:, 2] = (np.cumsum(toggles) & 1) * int(rng.integers(1, 16))
     data[:, dlc - 2] = np.arange(n) & 0xF
     data[:, dlc - 1] = 0

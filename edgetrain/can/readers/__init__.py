@@ -7,11 +7,13 @@ from typing import Final
 
 from edgetrain.can.frames import Frames
 from edgetrain.can.readers import (
+    blf,
     candump,
     ciciov,
     daga,
     hcrl,
     labelled,
+    python_can,
     python_can_csv,
 )
 from edgetrain.can.readers.builder import FrameBuilder
@@ -35,6 +37,9 @@ FORMATS: Final = {
     "daga": Format("DAGA / Volvo V40 CSV", daga.sniff, daga.read),
     "hcrl": Format("HCRL Car-Hacking CSV", hcrl.sniff, hcrl.read),
     "ciciov2024": Format("CICIoV2024 decimal CSV", ciciov.sniff, ciciov.read),
+    "asc": Format("Vector ASC", python_can.sniff_asc, python_can.read_asc),
+    "blf": Format("Vector BLF", blf.sniff, blf.read),
+    "trc": Format("PEAK TRC", python_can.sniff_trc, python_can.read_trc),
     "python-can-csv": Format("python-can CSV", python_can_csv.sniff, python_can_csv.read),
 }
 

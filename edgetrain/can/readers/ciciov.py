@@ -3,10 +3,10 @@
 from edgetrain.can.kinds import NORMAL, kind_name
 from edgetrain.can.readers.builder import MAX_STANDARD, BadRow, FrameBuilder
 from edgetrain.can.readers.fields import (
+    columns,
     decimal,
     read_rows,
     without_float_suffix,
-    without_trailing_commas,
 )
 from edgetrain.can.readers.source import Source
 
@@ -28,7 +28,7 @@ def read(source: Source, build: FrameBuilder) -> None:
     header = HEADER.casefold()
 
     def parse(line: str) -> None:
-        fields = without_trailing_commas(line, build).split(",")
+        fields = columns(line, 12, build)
         if build.line == 1 and line.rstrip(",").casefold() == header:
             return
         if not 9 <= len(fields) <= 12:

@@ -7,13 +7,13 @@ from edgetrain.can.kinds import NORMAL, kind_name
 from edgetrain.can.readers.builder import MAX_STANDARD, BadRow, FrameBuilder
 from edgetrain.can.readers.fields import (
     classic_length,
+    columns,
     decimal,
     hex_bytes,
     hexadecimal,
     microseconds,
     read_rows,
     without_float_suffix,
-    without_trailing_commas,
 )
 from edgetrain.can.readers.source import Source
 
@@ -37,7 +37,7 @@ def read(source: Source, build: FrameBuilder) -> None:
     header = HEADER.casefold()
 
     def parse(line: str) -> None:
-        fields = without_trailing_commas(line, build).split(",")
+        fields = columns(line, 6, build)
         if len(fields) != 6:
             if len(fields) != 5:
                 raise BadRow("not 6 columns")

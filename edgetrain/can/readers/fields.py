@@ -73,12 +73,14 @@ def without_float_suffix(text: str, build: FrameBuilder) -> str:
     return text
 
 
-def without_trailing_commas(line: str, build: FrameBuilder) -> str:
-    """Spreadsheets pad every row to the width of the widest."""
-    if line.endswith(","):
+def columns(line: str, count: int, build: FrameBuilder) -> list[str]:
+    """The line's columns; spreadsheets pad it with empty ones, which are dropped above `count`."""
+    fields = line.split(",")
+    if len(fields) > count and not fields[-1]:
         build.note(met.TRAILING_COMMAS)
-        return line.rstrip(",")
-    return line
+        while len(fields) > count and not fields[-1]:
+            fields.pop()
+    return fields
 
 
 def classic_length(dlc: int, build: FrameBuilder) -> int:

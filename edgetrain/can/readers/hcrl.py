@@ -7,12 +7,12 @@ from edgetrain.can.kinds import NORMAL, kind_name
 from edgetrain.can.readers.builder import MAX_STANDARD, BadRow, FrameBuilder
 from edgetrain.can.readers.fields import (
     classic_length,
+    columns,
     decimal,
     hexadecimal,
     microseconds,
     read_rows,
     without_float_suffix,
-    without_trailing_commas,
 )
 from edgetrain.can.readers.source import Source
 
@@ -32,7 +32,7 @@ def read(source: Source, build: FrameBuilder) -> None:
     labels = {"R": NORMAL, "T": kind_name(source.stem.partition("_dataset")[0])}
 
     def parse(line: str) -> None:
-        fields = without_trailing_commas(line, build).split(",")
+        fields = columns(line, 3, build)
         if len(fields) < 3:
             raise BadRow("fewer than 3 columns")
         time, identifier, dlc, *payload = fields
