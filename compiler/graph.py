@@ -43,11 +43,16 @@ class State:
 
 @dataclass(frozen=True)
 class Graph:
-    """Valid by construction: raises ValueError with the offending value otherwise."""
+    """Valid by construction: raises ValueError with the offending value otherwise.
+
+    `output_names`: what the device's interface calls each output (an input goes by its value's
+    name).
+    """
 
     name: str
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
+    output_names: tuple[str, ...]
     nodes: tuple[Node, ...]
     constants: Mapping[Value, Array]
     states: tuple[State, ...] = ()
@@ -83,7 +88,8 @@ class Graph:
             results = ", ".join(f"{v.name}: {v.type}" for v in node.outputs)
             operands = ", ".join(v.name for v in node.inputs)
             lines.append(f"  {results} = {node.op}({operands})")
-        lines += [f"  output {v.name}" for v in self.outputs]
+        named = zip(self.output_names, self.outputs, strict=True)
+        lines += [f"  output {name} = {v.name}" for name, v in named]
         lines += [f"  next {s.current.name} = {s.next.name}" for s in self.states]
         return "\n".join(lines)
 
@@ -124,7 +130,7 @@ class GraphBuilder:
     def __init__(self, name: str) -> None:
         self._name = name
         self._inputs: list[Value] = []
-        self._outputs: list[Value] = []
+        self._outputs: dict[str, Value] = {}
         self._nodes: list[Node] = []
         self._constants: dict[Value, Array] = {}
         self._currents: list[tuple[Value, Array]] = []
@@ -182,8 +188,8 @@ class GraphBuilder:
             known |= dict(zip(node.outputs, results, strict=True))
         return tuple(known[v] for v in graph.outputs)
 
-    def output(self, value: Value) -> None:
-        self._outputs.append(value)
+    def output(self, name: str, value: Value) -> None:
+        self._outputs[name] = value
 
     def build(self) -> Graph:
         states = tuple(
@@ -193,6 +199,7 @@ class GraphBuilder:
         return Graph(
             self._name,
             tuple(self._inputs),
+            tuple(self._outputs.values()),
             tuple(self._outputs),
             tuple(self._nodes),
             dict(self._constants),

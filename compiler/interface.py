@@ -65,30 +65,44 @@ def _whole(values: NDArray[Any], scalar: Int) -> NDArray[Any]:
 
 @dataclass(frozen=True, slots=True)
 class OutputCode:
-    """How the device's integers become the model file's outputs: value = (code − zero) · scale.
+    """How the device's integers become the model file's outputs: value = code · scale + offset.
 
-    `scale` is exact; None where the codes already are the values (floats, class indices).
+    `scales` and `offsets` are exact: none where the codes already are the values (floats, class
+    indices), one of each for all outputs, or one of each an output.
     """
 
     type: TensorType
-    scale: Fraction | None = None
-    zero: Fraction = Fraction(0)
+    scales: tuple[Fraction, ...] = ()
+    offsets: tuple[Fraction, ...] = ()
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the greatest code is the greatest value, over all outputs."""
+        return len(self.scales) <= 1 and all(s > 0 for s in self.scales)
 
     def decode(self, codes: NDArray[Any]) -> NDArray[np.float32]:
         """The outputs, correctly rounded to float32 (ties to even)."""
-        if self.scale is None:
+        if not self.scales:
             return codes.astype(np.float32)
-        # One float64 product is exact where both factors are short enough; only then is the cast
-        # to float32 the only rounding.
-        numerator, power = _dyadic(self.scale)
-        limit = max(abs(int(codes.min(initial=0))), abs(int(codes.max(initial=0))))
-        if power is not None and self.zero == 0 and limit * abs(numerator) < 2**53:
-            exact = codes.astype(np.float64) * float(numerator)
-            if power < 900:
-                return np.ldexp(exact, -power).astype(np.float32)
-        unique, inverse = np.unique(codes, return_inverse=True)
-        values = [round_to_float32((int(u) - self.zero) * self.scale) for u in unique]
-        return np.array(values, np.float32)[inverse].reshape(codes.shape)
+        if len(self.scales) == 1:
+            return _scaled(codes, self.scales[0], self.offsets[0])
+        columns = [
+            _scaled(codes[:, i], s, o)
+            for i, (s, o) in enumerate(zip(self.scales, self.offsets, strict=True))
+        ]
+        return np.stack(columns, axis=1)
+
+
+def _scaled(codes: NDArray[Any], scale: Fraction, offset: Fraction) -> NDArray[np.float32]:
+    # A product of short numbers is exact in float64; then the cast to float32 alone rounds.
+    numerator, power = _dyadic(scale)
+    limit = max(abs(int(codes.min(initial=0))), abs(int(codes.max(initial=0))))
+    if offset == 0 and power is not None and power < 900 and limit * abs(numerator) < 2**53:
+        exact = codes.astype(np.float64) * float(numerator)
+        return np.ldexp(exact, -power).astype(np.float32)
+    unique, inverse = np.unique(codes, return_inverse=True)
+    values = [round_to_float32(int(u) * scale + offset) for u in unique]
+    return np.array(values, np.float32)[inverse].reshape(codes.shape)
 
 
 def _dyadic(value: Fraction) -> tuple[int, int | None]:

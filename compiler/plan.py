@@ -110,6 +110,8 @@ def _plan_entry(graph: Graph, target: Target, shared: _Shared) -> tuple[Entry, i
         graph.name,
         tuple(names[v] for v in graph.inputs),
         tuple(names[v] for v in graph.outputs),
+        tuple(v.name for v in graph.inputs),
+        graph.output_names,
         calls,
         updates,
     )

@@ -57,12 +57,15 @@ class Call:
 class Entry:
     """One function of the device: `infer`, `can_frame` …
 
-    `updates`: pairs (state, value that takes its place when the entry is done).
+    `input_names` and `output_names` are what its interface calls the buffers `inputs` and
+    `outputs`.  `updates`: pairs (state, value that takes its place when the entry is done).
     """
 
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    input_names: tuple[str, ...]
+    output_names: tuple[str, ...]
     calls: tuple[Call, ...]
     updates: tuple[tuple[str, str], ...] = ()
 

@@ -39,7 +39,7 @@ class FloatReader(Reader):
         result = self.walk(source)
         if isinstance(result, Raw) or result == source:
             raise InputError("the model computes nothing", where=self.file.path)
-        self._builder.output(result)
+        self._builder.output("y", result)
         return self._builder.build(), InputCode(kind), OutputCode(result.type)
 
     def _matmul(self, node: FileNode, operands: list[Value | Raw | None]) -> Value:

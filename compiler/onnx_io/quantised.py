@@ -38,6 +38,8 @@ from edgetrain.compiler.onnx_io.tensors import (
 )
 from edgetrain.compiler.types import Int, TensorType, parse_scalar
 
+_WIDEST_FACTOR = 2**31
+"""An output's factor or bias beyond it would make 64-bit products doubtful on the device."""
 _NO_QUANTISER = "put a quantiser (QuantIdentity, Quant) before it"
 
 
@@ -99,7 +101,7 @@ class QuantisedReader(Reader):
                 )
         if value == self._input:
             raise InputError("the model computes nothing", where=self.file.path)
-        self._builder.output(value)
+        self._builder.output("y", value)
         assert self._input_code is not None
         return self._builder.build(), self._input_code, code
 
@@ -308,11 +310,15 @@ class QuantisedReader(Reader):
             raise node.refuse("is not over the features", "use axis 1")
         if node.attributes.get("select_last_index", 0):
             raise node.refuse("selects the last of equals", "use select_last_index 0")
-        value, _ = self._output(x)
+        value, _ = self._output(x, comparable=True)
         return ClassIndex(self._builder.apply("argmax", value))
 
-    def _output(self, x: Activation) -> tuple[Value, OutputCode]:
-        """The integers whose order and, times one scale, whose values are those of `x`."""
+    def _output(self, x: Activation, *, comparable: bool = False) -> tuple[Value, OutputCode]:
+        """Integers, and their meaning: the reals `x`.
+
+        They are in one unit, so that their order is that of the reals, where 64 bits hold that;
+        where not, InputError if they must be `comparable`, else one scale and offset an output.
+        """
         chains, rectified = x.chains, False
         if all(chain and chain[-1] == Clamp(Fraction(0), None) for chain in chains):
             chains, rectified = tuple(chain[:-1] for chain in chains), True
@@ -326,25 +332,29 @@ class QuantisedReader(Reader):
         slopes = [line[0] for line in lines if line]
         offsets = [line[1] for line in lines if line]
         if x.weights is None and len(set(lines)) == 1 and slopes[0] > 0 and not rectified:
-            zero = -offsets[0] / slopes[0]
-            return x.source, OutputCode(x.source.type, slopes[0], zero)
+            return x.source, OutputCode(x.source.type, (slopes[0],), (offsets[0],))
         unit, numbers = _common_unit(slopes + offsets)
-        factors, biases = numbers[: len(slopes)], numbers[len(slopes) :]
-        if all(f == 1 for f in factors) and x.weights is not None:
-            value, _ = self._accumulate(x, biases if any(biases) else None)
-        else:
-            if any(abs(n) >= 2**62 for n in numbers):
-                raise InputError(
-                    "the output's scales and biases have no common unit within 64 bits",
-                    where=self.file.path,
-                    remedy="use one weight scale and a quantised bias in the last layer",
-                )
+        if any(abs(n) > _WIDEST_FACTOR for n in numbers) and not (rectified or comparable):
             value, _ = self._accumulate(x)
-            constants = [self._builder.constant(np.array(n, np.int64)) for n in (factors, biases)]
-            value = self._builder.apply("affine", value, *constants)
+            return value, OutputCode(value.type, tuple(slopes), tuple(offsets))
+        value = self._in_units(x, numbers[: len(slopes)], numbers[len(slopes) :])
         if rectified:
             value = self._builder.apply("relu", value)
-        return value, OutputCode(value.type, unit)
+        return value, OutputCode(value.type, (unit,), (Fraction(0),))
+
+    def _in_units(self, x: Activation, factors: list[int], biases: list[int]) -> Value:
+        """The integers N_c · factors[c] + biases[c]."""
+        if all(f == 1 for f in factors) and x.weights is not None:
+            return self._accumulate(x, biases if any(biases) else None)[0]
+        if any(abs(n) > _WIDEST_FACTOR for n in (*factors, *biases)):
+            raise InputError(
+                "the outputs' scales and biases have no common unit within 64 bits",
+                where=self.file.path,
+                remedy="use one weight scale and no bias, or a quantised one, in the last layer",
+            )
+        value, _ = self._accumulate(x)
+        constants = [self._builder.constant(np.array(n, np.int64)) for n in (factors, biases)]
+        return self._builder.apply("affine", value, *constants)
 
 
 def _channels(tensor: Tensor | None) -> int:
