@@ -1,0 +1,40 @@
+/* Reset code for RV32: stack, trap vector, FPU, data and bss, then main. */
+    .section .vectors, "ax"
+    .globl et_reset
+et_reset:
+    .option push
+    .option norelax
+    la gp, __global_pointer$
+    .option pop
+    la sp, et_stack_top
+    la t0, et_halt
+    csrw mtvec, t0
+#if defined(__riscv_flen)
+    li t0, 0x6000 /* mstatus.FS */
+    csrs mstatus, t0
+#endif
+    la t0, et_data_load
+    la t1, et_data_begin
+    la t2, et_data_end
+    bgeu t1, t2, 2f
+1:  lw t3, 0(t0)
+    sw t3, 0(t1)
+    addi t0, t0, 4
+    addi t1, t1, 4
+    bltu t1, t2, 1b
+2:  la t1, et_bss_begin
+    la t2, et_bss_end
+    bgeu t1, t2, 4f
+3:  sw zero, 0(t1)
+    addi t1, t1, 4
+    bltu t1, t2, 3b
+4:  call main
+    .balign 4
+et_halt:
+    j et_halt
+
+    .text
+    .globl et_stack_pointer
+et_stack_pointer:
+    mv a0, sp
+    ret

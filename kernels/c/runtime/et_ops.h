@@ -1,0 +1,59 @@
+/* Integer primitives with a meaning that C leaves open, or with casts that would hide the formula. */
+#ifndef ET_OPS_H
+#define ET_OPS_H
+
+#include <stdint.h>
+
+/* Buffers of the arena overlap in turn, whatever their types: their pointers may alias.  Compilers
+ * that do not know the attribute need their strict-aliasing optimisation switched off. */
+#if defined(__GNUC__)
+#define ET_MAY_ALIAS __attribute__((__may_alias__))
+#else
+#define ET_MAY_ALIAS
+#endif
+
+static inline int32_t et_min_32(int32_t a, int32_t b) { return b < a ? b : a; }
+static inline int64_t et_min_64(int64_t a, int64_t b) { return b < a ? b : a; }
+static inline float et_min_f32(float a, float b) { return b < a ? b : a; }
+static inline int32_t et_max_32(int32_t a, int32_t b) { return a < b ? b : a; }
+static inline int64_t et_max_64(int64_t a, int64_t b) { return a < b ? b : a; }
+static inline float et_max_f32(float a, float b) { return a < b ? b : a; }
+
+/* Operands of the bitwise ones are never negative. */
+static inline int32_t et_and_32(int32_t a, int32_t b) { return (int32_t)((uint32_t)a & (uint32_t)b); }
+static inline int64_t et_and_64(int64_t a, int64_t b) { return (int64_t)((uint64_t)a & (uint64_t)b); }
+static inline int32_t et_or_32(int32_t a, int32_t b) { return (int32_t)((uint32_t)a | (uint32_t)b); }
+static inline int64_t et_or_64(int64_t a, int64_t b) { return (int64_t)((uint64_t)a | (uint64_t)b); }
+static inline int32_t et_xor_32(int32_t a, int32_t b) { return (int32_t)((uint32_t)a ^ (uint32_t)b); }
+static inline int64_t et_xor_64(int64_t a, int64_t b) { return (int64_t)((uint64_t)a ^ (uint64_t)b); }
+
+/* a · 2^n, which is known to fit. */
+static inline int32_t et_shl_32(int32_t a, int32_t n) { return (int32_t)((int64_t)a * ((int64_t)1 << n)); }
+static inline int64_t et_shl_64(int64_t a, int64_t n) { return a * ((int64_t)1 << n); }
+
+/* Towards minus infinity: C leaves >> of a negative number to the compiler. */
+static inline int32_t et_shr_32(int32_t a, int32_t n) { return a < 0 ? ~(~a >> n) : a >> n; }
+static inline int64_t et_shr_64(int64_t a, int64_t n) { return a < 0 ? ~(~a >> n) : a >> n; }
+
+static inline int32_t et_popcount_32(int32_t a) {
+    uint32_t x = (uint32_t)a;
+    x -= (x >> 1) & 0x55555555u;
+    x = (x & 0x33333333u) + ((x >> 2) & 0x33333333u);
+    x = (x + (x >> 4)) & 0x0F0F0F0Fu;
+    return (int32_t)((x * 0x01010101u) >> 24);
+}
+static inline int64_t et_popcount_64(int64_t a) {
+    return (int64_t)et_popcount_32((int32_t)(a & 0xFFFF)) + (int64_t)et_popcount_32((int32_t)((a >> 16) & 0xFFFF));
+}
+
+/* Field `i` of `bits` bits, the first lowest, of a row of words. */
+static inline int32_t et_field_u(const uint32_t *row, int32_t i, int32_t bits) {
+    const int32_t per_word = 32 / bits;
+    return (int32_t)((row[i / per_word] >> (i % per_word * bits)) & ((1u << bits) - 1u));
+}
+static inline int32_t et_field_s(const uint32_t *row, int32_t i, int32_t bits) {
+    const int32_t sign = (int32_t)1 << (bits - 1);
+    return (et_field_u(row, i, bits) ^ sign) - sign;
+}
+
+#endif
