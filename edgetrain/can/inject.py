@@ -115,6 +115,8 @@ def inject(clean: Frames, kinds: Sequence[str] = tuple(KINDS), seed: int = 0) ->
     for name in kinds:
         if name not in KINDS:
             raise InputError(f"unknown attack {name!r}", remedy=f"attacks: {', '.join(KINDS)}")
+    if seed < 0:
+        raise InputError("the seed is negative")
     if not clean.timestamped:
         raise InputError("attacks can only be injected into frames with timestamps")
     if np.any(clean.kind > 0):

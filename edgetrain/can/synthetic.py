@@ -28,6 +28,8 @@ def synthetic_bus(seconds: float = 60.0, seed: int = 0) -> Frames:
     """
     if not 0 < seconds <= MAX_SECONDS:
         raise InputError(f"synthetic traffic lasts more than 0 and at most {MAX_SECONDS:,.0f} s")
+    if seed < 0:
+        raise InputError("the seed is negative")
     rng = np.random.default_rng(seed)
     count = len(_PERIODS_MS) + len(_EVENTS_PER_S)
     # Drawn without repetition; fast messages get the higher priority, as in real vehicles.

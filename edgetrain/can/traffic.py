@@ -8,6 +8,7 @@ import numpy.typing as npt
 from edgetrain.can.frames import Frames
 from edgetrain.compiler.errors import InputError
 
+MAX_SECONDS = 86_400
 # Keeps an extended identifier apart from a standard one of the same number.
 _EXTENDED_KEY = 1 << 29
 
@@ -45,6 +46,11 @@ class Traffic:
             raise InputError("the log is too short to inject attacks into")
         self.start_us = int(frames.t_us[0])
         self.end_us = int(frames.t_us[-1])
+        if self.end_us - self.start_us > MAX_SECONDS * 1_000_000:
+            # Most often a clock that was set while recording; attacks would fill the gap.
+            raise InputError(
+                "the log spans more than a day", remedy="cut it where its clock jumps, or into days"
+            )
         self.senders = _senders(frames[frames.dlc > 0])
         if not self.senders:
             raise InputError("no frame of the log carries a payload")

@@ -165,4 +165,6 @@ def test_synthetic_bus() -> None:
     for seconds in (0, -1, float("nan"), 1e9):
         with pytest.raises(InputError, match="synthetic traffic"):
             synthetic_bus(seconds)
+    with pytest.raises(InputError, match="seed is negative"):
+        synthetic_bus(1, seed=-1)
     assert len(synthetic_bus(0.001)) < 20

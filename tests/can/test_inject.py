@@ -135,6 +135,11 @@ def test_refusals(clean: Frames, attacked: Frames) -> None:
         inject(clean, ["ddos"])
     with pytest.raises(InputError, match="already"):
         inject(attacked)
+    with pytest.raises(InputError, match="seed is negative"):
+        inject(clean, seed=-1)
+    jump = np.where(np.arange(len(clean)) < 100, 0, 1_700_000_000_000_000)
+    with pytest.raises(InputError, match="more than a day"):
+        inject(Frames(**{**vars(clean), "t_us": clean.t_us + jump}))
     with pytest.raises(InputError, match="timestamps"):
         inject(Frames(**{**vars(clean), "timestamped": False}))
     with pytest.raises(InputError, match="too short"):

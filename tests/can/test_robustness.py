@@ -38,7 +38,8 @@ def python_can_bytes(suffix: str) -> bytes:
         can.Message(timestamp=i / 10, arbitration_id=i, is_extended_id=i % 2 > 0, data=bytes(i))
         for i in range(9)
     ]
-    messages.append(can.Message(timestamp=9, arbitration_id=9, is_fd=True, data=bytes(64)))
+    if suffix != "trc":
+        messages.append(can.Message(timestamp=9, arbitration_id=9, is_fd=True, data=bytes(64)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"x.{suffix}"
         with can.Logger(path) as writer:

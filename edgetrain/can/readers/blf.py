@@ -42,8 +42,8 @@ def read(source: Source, build: FrameBuilder) -> None:
     content = source.read_all(_MAX_BYTES)
     if len(content) < _FILE_HEADER_SIZE:
         raise InputError("ends within the BLF header", where=str(source.path))
-    header_size = _FILE_HEADER.unpack_from(content)[1]
-    if not _FILE_HEADER_SIZE <= header_size <= len(content):
+    signature, header_size = _FILE_HEADER.unpack_from(content)
+    if signature != b"LOGG" or not _FILE_HEADER_SIZE <= header_size <= len(content):
         raise InputError("has a damaged BLF header", where=str(source.path))
     stream = _objects_of_containers(content, header_size, build)
     numbers, objects = [], []
