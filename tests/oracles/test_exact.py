@@ -1,8 +1,11 @@
 """The exact evaluator against sums written out by hand, and executors where nothing rounds."""
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -296,3 +299,13 @@ def test_what_it_cannot_judge_it_refuses() -> None:
     for write in unsupported:
         with pytest.raises(Unsupported):
             ExactModel(one_layer(2, 2, write)).run(np.zeros((1, 2), np.float32))
+
+
+def test_the_oracles_import_nothing_that_they_judge() -> None:
+    modules = [path.stem for path in Path(__file__).parent.glob("*.py") if "test_" not in path.stem]
+    imports = "; ".join(f"import tests.oracles.{module}" for module in sorted(modules))
+    check = (
+        f"{imports}; import sys; sys.exit(any(m.split('.')[0] == 'edgetrain' for m in sys.modules))"
+    )
+    root = Path(__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", check], cwd=root, check=False).returncode == 0
