@@ -12,8 +12,13 @@ SCALAR = "scalar"
 class Kernel(Protocol):
     """A way to carry out a nest on some hardware."""
 
-    name: str
-    requires: frozenset[str]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def requires(self) -> frozenset[str]:
+        """The board features without which the kernel cannot run."""
+        ...
 
     def implements(self, nest: Nest) -> bool:
         """Whether this kernel computes exactly what `nest` says."""

@@ -151,7 +151,7 @@ def _place_updates(graph: Graph) -> tuple[list[Node], dict[Value, Value]]:
             continue
         for position, node in enumerate(nodes):
             if (
-                state.next in node.outputs
+                node.outputs == (state.next,)
                 and _elementwise(node, state.current, state.next)
                 and not any(state.current in later.inputs for later in nodes[position + 1 :])
                 and not any(state.current == other.next for other in graph.states)

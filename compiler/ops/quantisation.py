@@ -53,5 +53,5 @@ def requantise(x: TensorType, m: TensorType, b: TensorType, *, shift: int, withi
     return Nest(
         (("n", n_size),),
         (x_read, m_read, b_read),
-        (Out("y", ("n",), clamp(scaled, within).type, clamp(scaled, within)),),
+        (Out("y", ("n",), within, clamp(scaled, within)),),
     )

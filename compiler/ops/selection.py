@@ -2,7 +2,7 @@
 
 from numpy.random import Generator
 
-from edgetrain.compiler.expr import Dim, add, assume, bit_and, lift, shift_left, sub
+from edgetrain.compiler.expr import Dim, add, assume, bit_and, eq, lift, select, shift_left, sub
 from edgetrain.compiler.nest import Nest, Out, Read, fold
 from edgetrain.compiler.ops.registry import Example, register
 from edgetrain.compiler.types import Int, TensorType
@@ -29,3 +29,41 @@ def argmax(x: TensorType) -> Nest:
     # The low bits of a key are an index reversed, hence at most n_size - 1.
     body = assume(body, Int(0, n_size - 1))
     return Nest((("n", n_size),), (read,), (Out("y", (), body.type, body, best),))
+
+
+def _rows_example(rng: Generator) -> tuple[int, tuple[int, ...]]:
+    rows = int(rng.integers(1, 9))
+    return rows, (rows, int(rng.integers(1, 9))) if rng.random() < 0.5 else (rows,)
+
+
+def _take_example(rng: Generator) -> Example:
+    rows, shape = _rows_example(rng)
+    return Example((TensorType((), Int(0, rows - 1)), TensorType(shape, Int(-9, 300))))
+
+
+@register("take", _take_example)
+def take(i: TensorType, x: TensorType) -> Nest:
+    """y = x[i]; x (R) or (R, C), i scalar."""
+    row = Read("i", (), i)
+    dims = tuple((f"c{axis}", length) for axis, length in enumerate(x.shape[1:]))
+    element = Read("x", (row.value, *(Dim(*d) for d in dims)), x)
+    names = tuple(name for name, _ in dims)
+    return Nest(dims, (row, element), (Out("y", names, x.scalar, element.value),))
+
+
+def _put_example(rng: Generator) -> Example:
+    rows, shape = _rows_example(rng)
+    table = TensorType(shape, Int(-9, 300))
+    return Example((table, TensorType((), Int(0, rows - 1)), TensorType(shape[1:], Int(-9, 300))))
+
+
+@register("put", _put_example)
+def put(x: TensorType, i: TensorType, row: TensorType) -> Nest:
+    """y = x with row i replaced by `row`; x (R) or (R, C), i scalar, row () or (C)."""
+    at = Read("i", (), i)
+    dims = (("r", x.shape[0]), *((f"c{axis}", n) for axis, n in enumerate(x.shape[1:])))
+    index = tuple(Dim(*d) for d in dims)
+    old, new = Read("x", index, x), Read("row", index[1:], row)
+    body = select(eq(index[0], at.value), new.value, old.value)
+    names = tuple(name for name, _ in dims)
+    return Nest(dims, (old, at, new), (Out("y", names, x.scalar, body),))

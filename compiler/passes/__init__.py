@@ -1,1 +1,15 @@
 """One pass a file; each keeps a valid graph valid."""
+
+from edgetrain.compiler.graph import Graph
+from edgetrain.compiler.passes.base import Pass
+from edgetrain.compiler.passes.dead_nodes import DeadNodes
+from edgetrain.compiler.passes.requantise import Requantise
+
+INFERENCE: tuple[Pass, ...] = (Requantise(), DeadNodes())
+"""What an inference graph goes through, in order."""
+
+
+def run_passes(graph: Graph, passes: tuple[Pass, ...] = INFERENCE) -> Graph:
+    for each in passes:
+        graph = each.apply(graph)
+    return graph

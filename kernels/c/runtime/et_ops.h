@@ -48,8 +48,8 @@ static inline int64_t et_popcount_64(int64_t a) {
 
 /* Field `i` of `bits` bits, the first lowest, of a row of words. */
 static inline int32_t et_field_u(const uint32_t *row, int32_t i, int32_t bits) {
-    const int32_t per_word = 32 / bits;
-    return (int32_t)((row[i / per_word] >> (i % per_word * bits)) & ((1u << bits) - 1u));
+    const uint32_t at = (uint32_t)i * (uint32_t)bits; /* 1, 2 and 4 bits: no field crosses a word */
+    return (int32_t)((row[at / 32u] >> (at % 32u)) & ((1u << bits) - 1u));
 }
 static inline int32_t et_field_s(const uint32_t *row, int32_t i, int32_t bits) {
     const int32_t sign = (int32_t)1 << (bits - 1);

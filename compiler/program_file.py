@@ -1,0 +1,343 @@
+"""`program.json` and `weights.npz`: a program on disk, whole, versioned and hashed.
+
+docs/program-format.md describes the format; the hash of a program is the SHA-256 of program.json,
+which itself holds the SHA-256 of every tensor.
+"""
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetrain.compiler.contract import Contract
+from edgetrain.compiler.errors import InputError
+from edgetrain.compiler.expr import Apply, Const, Dim, Expr, Local, apply
+from edgetrain.compiler.graph import Value, check_array
+from edgetrain.compiler.interface import InputCode, OutputCode
+from edgetrain.compiler.layout import Layout
+from edgetrain.compiler.nest import ACCUMULATOR, Fold, Nest, Out, Read
+from edgetrain.compiler.program import Buffer, Call, Entry, Program
+from edgetrain.compiler.types import Float, Int, Scalar, TensorType
+
+FORMAT = "edgetrain-program"
+VERSION = 1
+PROGRAM_FILE = "program.json"
+WEIGHTS_FILE = "weights.npz"
+
+
+def program_text(program: Program) -> str:
+    """The text of program.json: the same program gives the same bytes."""
+    return json.dumps(_encode(program), indent=1, ensure_ascii=True) + "\n"
+
+
+def program_sha256(program: Program) -> bytes:
+    return hashlib.sha256(program_text(program).encode()).digest()
+
+
+def save_program(program: Program, directory: Path) -> None:
+    """Write both files into `directory`, the weights first, each whole or not at all."""
+    archive = io.BytesIO()
+    np.savez(archive, **dict(_tensors(program)))  # type: ignore[arg-type]
+    write_whole(directory / WEIGHTS_FILE, archive.getvalue())
+    write_whole(directory / PROGRAM_FILE, program_text(program).encode())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write `path` so that nobody ever sees half of it."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+        file.write(content)
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, path)
+
+
+def load_program(directory: Path) -> Program:
+    """Read a program; raises InputError where it is absent, malformed, or was changed."""
+    where = str(directory)
+    remedy = "compile it again"
+    try:
+        text = (directory / PROGRAM_FILE).read_bytes()
+        archive = np.load(directory / WEIGHTS_FILE, allow_pickle=False)
+        arrays = {name: archive[name] for name in archive.files}
+    except FileNotFoundError as error:
+        raise InputError(
+            f"no {Path(error.filename).name} here",
+            where=where,
+            remedy="give a directory that `edgetrain compile` made",
+        ) from error
+    except Exception as error:  # a damaged archive raises many kinds
+        raise InputError(f"cannot be read: {error}", where=where, remedy=remedy) from error
+    try:
+        table = json.loads(text)
+        if table["format"] != FORMAT or table["version"] != VERSION:
+            raise InputError("is of another format version", where=where, remedy=remedy)
+        return _decode(table, arrays)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"{PROGRAM_FILE} is malformed: {error!r}", where=where, remedy=remedy
+        ) from error
+
+
+def _tensors(program: Program) -> list[tuple[str, NDArray[Any]]]:
+    return [*program.constants.items(), *program.initial.items()]
+
+
+def _digest(array: NDArray[Any]) -> str:
+    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return hashlib.sha256(little.tobytes()).hexdigest()
+
+
+# Encoding
+
+
+def _encode(program: Program) -> dict[str, Any]:
+    nests: dict[Nest, int] = {}
+    entries = []
+    for entry in program.entries:
+        calls = [
+            {
+                "op": call.op,
+                "nest": nests.setdefault(call.nest, len(nests)),
+                "kernel": call.kernel,
+                "inputs": call.inputs,
+                "outputs": call.outputs,
+                "point": [[name, _expr(index)] for name, index in call.point],
+            }
+            for call in entry.calls
+        ]
+        entries.append(
+            {
+                "name": entry.name,
+                "inputs": dict(zip(entry.input_names, entry.inputs, strict=True)),
+                "outputs": dict(zip(entry.output_names, entry.outputs, strict=True)),
+                "updates": dict(entry.updates),
+                "calls": calls,
+            }
+        )
+    digests = {name: _digest(array) for name, array in _tensors(program)}
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "target": program.target,
+        "arena": {"bytes": program.arena_bytes, "bound": program.arena_bound},
+        "input": {
+            "type": _type(program.input_code.type),
+            "lowest": program.input_code.lowest,
+            "steps": [step.hex() for step in program.input_code.steps],
+        },
+        "output": {
+            "type": _type(program.output_code.type),
+            "scales": [str(scale) for scale in program.output_code.scales],
+            "offsets": [str(offset) for offset in program.output_code.offsets],
+        },
+        "metadata": program.metadata,
+        "buffers": [_buffer(b, digests.get(b.name, "")) for b in program.buffers.values()],
+        "entries": entries,
+        "nests": [_nest(nest) for nest in nests],
+    }
+
+
+def _scalar(scalar: Scalar) -> Any:
+    return scalar.name if isinstance(scalar, Float) else [scalar.lo, scalar.hi]
+
+
+def _type(kind: TensorType) -> dict[str, Any]:
+    return {"shape": kind.shape, "element": _scalar(kind.scalar)}
+
+
+def _buffer(buffer: Buffer, digest: str) -> dict[str, Any]:
+    table: dict[str, Any] = {"name": buffer.name, "kind": buffer.kind, **_type(buffer.type)}
+    table["layout"] = {"order": buffer.layout.order, "bits": buffer.layout.bits}
+    table["bytes"] = buffer.bytes
+    if buffer.kind == "arena":
+        table["offset"] = buffer.offset
+    if buffer.home:
+        table["home"] = buffer.home
+    if digest:
+        table["sha256"] = digest
+    return table
+
+
+def _expr(expr: Expr) -> Any:
+    match expr:
+        case Const(value, Float(bits)):
+            return ["float", bits, float(value).hex()]
+        case Const(value, _):
+            return value
+        case Local(name, _):
+            return ["local", name]
+        case Dim(name, _):
+            return ["dim", name]
+        case Apply(op, args, _):
+            return [op, *(_expr(a) for a in args)]
+
+
+def _nest(nest: Nest) -> dict[str, Any]:
+    return {
+        "dims": [list(d) for d in nest.dims],
+        "reads": [
+            {"local": r.local, "access": [_expr(i) for i in r.access], **_type(r.type)}
+            for r in nest.reads
+        ],
+        "outs": [
+            {
+                "name": out.name,
+                "dims": out.dims,
+                "element": _scalar(out.type),
+                "fold": _fold(out.fold) if out.fold else None,
+                "body": _expr(out.body),
+            }
+            for out in nest.outs
+        ],
+    }
+
+
+def _fold(fold: Fold) -> dict[str, Any]:
+    return {
+        "op": fold.op,
+        "term": _expr(fold.term),
+        "init": _expr(fold.init),
+        "element": _scalar(fold.type),
+        "contract": {"fused": fold.contract.fused} if fold.contract else None,
+    }
+
+
+# Decoding
+
+
+def _decode(table: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Program:
+    buffers = {t["name"]: _decode_buffer(t) for t in table["buffers"]}
+    constants: dict[str, NDArray[Any]] = {}
+    initial: dict[str, NDArray[Any]] = {}
+    for entry in table["buffers"]:
+        if "sha256" not in entry:
+            continue
+        name, array = entry["name"], arrays[entry["name"]]
+        check_array(Value(name, buffers[name].type), array)
+        if _digest(array) != entry["sha256"]:
+            raise ValueError(f"{name} is not the tensor that was compiled")
+        (constants if entry["kind"] == "constant" else initial)[name] = array
+    nests = [_decode_nest(t) for t in table["nests"]]
+    source, result = table["input"], table["output"]
+    return Program(
+        target=table["target"],
+        buffers=buffers,
+        entries=tuple(_decode_entry(t, nests) for t in table["entries"]),
+        constants=constants,
+        initial=initial,
+        arena_bytes=table["arena"]["bytes"],
+        arena_bound=table["arena"]["bound"],
+        input_code=InputCode(
+            _decode_type(source["type"]),
+            source["lowest"],
+            tuple(float.fromhex(step) for step in source["steps"]),
+        ),
+        output_code=OutputCode(
+            _decode_type(result["type"]),
+            tuple(Fraction(scale) for scale in result["scales"]),
+            tuple(Fraction(offset) for offset in result["offsets"]),
+        ),
+        metadata=table["metadata"],
+    )
+
+
+def _decode_scalar(value: Any) -> Scalar:
+    if isinstance(value, list):
+        lo, hi = value
+        return Int(lo, hi)
+    return {"FLOAT16": Float(16), "FLOAT32": Float(32)}[value]
+
+
+def _decode_type(table: Mapping[str, Any]) -> TensorType:
+    return TensorType(tuple(table["shape"]), _decode_scalar(table["element"]))
+
+
+def _decode_buffer(table: Mapping[str, Any]) -> Buffer:
+    order = table["layout"]["order"]
+    layout = Layout(tuple(order) if order is not None else None, table["layout"]["bits"])
+    return Buffer(
+        table["name"],
+        _decode_type(table),
+        table["kind"],
+        layout,
+        table.get("offset", 0),
+        table.get("home", ""),
+    )
+
+
+def _decode_entry(table: Mapping[str, Any], nests: list[Nest]) -> Entry:
+    calls = []
+    for call in table["calls"]:
+        nest = nests[call["nest"]]
+        scope = _Scope(nest)
+        point = tuple((name, scope.expr(index)) for name, index in call["point"])
+        operands = tuple(call["inputs"]), tuple(call["outputs"])
+        calls.append(Call(call["op"], nest, call["kernel"], *operands, point))
+    return Entry(
+        table["name"],
+        tuple(table["inputs"].values()),
+        tuple(table["outputs"].values()),
+        tuple(table["inputs"]),
+        tuple(table["outputs"]),
+        tuple(calls),
+        tuple(table["updates"].items()),
+    )
+
+
+class _Scope:
+    """Gives names in encoded expressions their types."""
+
+    def __init__(self, nest: Nest | None = None) -> None:
+        self.sizes: dict[str, int] = nest.sizes if nest else {}
+        self.locals: dict[str, Scalar] = {}
+        for read in nest.reads if nest else ():
+            self.locals[read.local] = read.type.scalar
+
+    def expr(self, tree: Any) -> Expr:
+        if isinstance(tree, int):
+            return Const(tree, Int(tree, tree))
+        head, *rest = tree
+        match head:
+            case "float":
+                return Const(float.fromhex(rest[1]), Float(rest[0]))
+            case "local":
+                return Local(rest[0], self.locals[rest[0]])
+            case "dim":
+                return Dim(rest[0], self.sizes[rest[0]])
+        return apply(head, *(self.expr(argument) for argument in rest))
+
+
+def _decode_nest(table: Mapping[str, Any]) -> Nest:
+    scope = _Scope()
+    dims = tuple((name, size) for name, size in table["dims"])
+    scope.sizes = dict(dims)
+    reads = []
+    for entry in table["reads"]:
+        access = tuple(scope.expr(index) for index in entry["access"])
+        reads.append(Read(entry["local"], access, _decode_type(entry)))
+        scope.locals[entry["local"]] = reads[-1].type.scalar
+    outs = []
+    for entry in table["outs"]:
+        fold = None
+        if entry["fold"] is not None:
+            encoded = entry["fold"]
+            contract = Contract(**encoded["contract"]) if encoded["contract"] else None
+            fold = Fold(
+                encoded["op"],
+                scope.expr(encoded["term"]),
+                scope.expr(encoded["init"]),
+                _decode_scalar(encoded["element"]),
+                contract,
+            )
+            scope.locals[ACCUMULATOR] = fold.type
+        body = scope.expr(entry["body"])
+        element = _decode_scalar(entry["element"])
+        outs.append(Out(entry["name"], tuple(entry["dims"]), element, body, fold))
+    return Nest(dims, tuple(reads), tuple(outs))
