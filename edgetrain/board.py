@@ -81,16 +81,23 @@ class Qemu:
 
 @dataclass(frozen=True)
 class Unicorn:
-    """The name of unicorn's CPU model, as in `edgetrain.link.unicorn`."""
+    """Unicorn's CPU model by its name in `edgetrain.link.unicorn`.
+
+    `ready`: registers that shall read as all ones, because the firmware waits for a bit of them.
+    """
 
     cpu: str
+    ready: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Flasher:
-    """The command that writes an image to the board; `{elf}` stands for the image."""
+    """The commands that bring an image to the board, in order; `{elf}` stands for the image.
 
-    command: tuple[str, ...]
+    Each is a program and its arguments.
+    """
+
+    commands: tuple[tuple[str, ...], ...]
     note: str = ""
 
 

@@ -80,6 +80,10 @@ class UnicornTransport:
         self._uart_offset = board.uart.base - page
         self._core.mmio_map(page, _PAGE, self._read, None, self._write, None)
         self._core.hook_add(library.UC_HOOK_MEM_UNMAPPED, self._map_on_touch)
+        for register in board.unicorn.ready:
+            self._core.hook_add(
+                library.UC_HOOK_MEM_READ, self._make_ready, begin=register, end=register + 3
+            )
         self._vectors = board.memory.flash.origin
         self._load(image)
         self._thumb = int(board.architecture == "cortex_m")
@@ -144,6 +148,9 @@ class UnicornTransport:
     def _map_on_touch(self, core: Any, _access: int, at: int, *_: object) -> bool:
         core.mem_map(at & ~(_PAGE - 1), _PAGE)
         return True
+
+    def _make_ready(self, core: Any, _access: int, at: int, *_: object) -> None:
+        core.mem_write(at & ~3, b"\xff\xff\xff\xff")
 
     def _load(self, image: Path) -> None:
         """Copies the image's segments to where they are stored, and puts the core at reset."""
