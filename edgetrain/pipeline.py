@@ -1,0 +1,177 @@
+"""The straight line: model file → graph → program → C → image."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from edgetrain.board import Board, load_board
+from edgetrain.can.deploy import can_frame_graph
+from edgetrain.can.table import METADATA_KEY, read_can_model
+from edgetrain.compiler.errors import InputError
+from edgetrain.compiler.graph import Graph
+from edgetrain.compiler.kernel import Target
+from edgetrain.compiler.onnx_io.load import import_model
+from edgetrain.compiler.passes import run_passes
+from edgetrain.compiler.plan import plan
+from edgetrain.compiler.program import Program as CompiledProgram
+from edgetrain.compiler.program_file import (
+    load_program,
+    program_sha256,
+    save_program,
+    write_whole,
+)
+from edgetrain.kernels.c.program import print_program
+from edgetrain.simulator import Simulator
+from edgetrain.toolchain import Build, Optimise, build
+from edgetrain.version import VERSION
+
+REPORT_FILE = "report.json"
+IMAGE_FILE = "firmware.elf"
+
+
+@dataclass(frozen=True)
+class Program(CompiledProgram):
+    """A compiled program that can be run here."""
+
+    def simulator(self) -> Simulator:
+        """A fresh simulated device."""
+        return Simulator(self)
+
+    @property
+    def sha256(self) -> str:
+        """The hash that the image carries, in hex."""
+        return program_sha256(self).hex()
+
+
+@dataclass(frozen=True)
+class CompileReport:
+    """What a compile made.  Bytes are None where nothing was built.
+
+    `flash_bytes` and `ram_bytes` are what model and runtime add to a firmware, `image_…` is the
+    whole image with the link server.
+    """
+
+    directory: str
+    board: str
+    program_sha256: str
+    flash_bytes: int | None
+    weights_bytes: int
+    ram_bytes: int | None
+    stack_bytes: int | None
+    calls: int
+    arena_bytes: int
+    arena_bound: int
+    state_bytes: int
+    image_flash_bytes: int | None
+    image_ram_bytes: int | None
+    toolchain: str | None
+
+
+def compile_model(model: str | Path, board: str | Board = "host") -> Program:
+    """The program of `model` for `board`; nothing is written.  Raises InputError."""
+    target = load_board(board) if isinstance(board, str) else board
+    imported = import_model(model)
+    graphs: list[Graph] = [run_passes(imported.graph)]
+    metadata: dict[str, Any] = {}
+    can = read_can_model(imported.metadata)
+    if can is not None:
+        graphs.append(run_passes(can_frame_graph(imported, can)))
+        metadata[METADATA_KEY] = json.loads(can.serialise())
+    compiled = plan(
+        graphs,
+        Target(target.name, frozenset(target.features)),
+        imported.input_code,
+        imported.output_code,
+        metadata,
+    )
+    return _runnable(compiled)
+
+
+def open_project(directory: str | Path) -> Program:
+    """The program of a directory that `write_project` made.  Raises InputError."""
+    return _runnable(load_program(Path(directory)))
+
+
+def _runnable(compiled: CompiledProgram) -> Program:
+    return Program(**{f.name: getattr(compiled, f.name) for f in fields(CompiledProgram)})
+
+
+def write_project(
+    program: Program,
+    directory: str | Path,
+    *,
+    toolchain: str = "auto",
+    optimise: Optimise = "speed",
+    with_image: bool = True,
+) -> CompileReport:
+    """Print `program` as C into `directory`, build it, and describe it in report.json.
+
+    The directory appears whole or stays as it was.  Raises InputError, also where no compiler for
+    the board is here.
+    """
+    final = Path(directory)
+    _check_replaceable(final)
+    board = load_board(program.target)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=final.parent, prefix=f".{final.name}-") as scratch:
+        work = Path(scratch, "project")
+        (work / "src").mkdir(parents=True)
+        save_program(program, work)
+        for name, text in print_program(program, program_sha256(program), VERSION).items():
+            write_whole(work / "src" / name, text.encode())
+        image = build(board, work, toolchain=toolchain, optimise=optimise) if with_image else None
+        report = _report(program, final, image)
+        text = json.dumps({**asdict(report), "directory": "."}, indent=1) + "\n"
+        write_whole(work / REPORT_FILE, text.encode())
+        if final.exists():
+            shutil.rmtree(final)
+        work.rename(final)
+    return report
+
+
+def _check_replaceable(directory: Path) -> None:
+    """Never delete what an earlier compile did not make."""
+    if directory.exists() and not (directory / "program.json").is_file():
+        if directory.is_dir() and not any(directory.iterdir()):
+            return
+        raise InputError(
+            "exists and holds something else than a compiled project",
+            where=str(directory),
+            remedy="choose another directory with -o",
+        )
+
+
+def _report(program: Program, directory: Path, image: Build | None) -> CompileReport:
+    sizes: Mapping[str, Any] = asdict(image) if image else {}
+    return CompileReport(
+        directory=str(directory),
+        board=program.target,
+        program_sha256=program.sha256,
+        flash_bytes=sizes.get("flash_bytes"),
+        weights_bytes=program.weights_bytes,
+        ram_bytes=sizes.get("ram_bytes"),
+        stack_bytes=sizes.get("stack_bytes"),
+        calls=sum(len(entry.calls) for entry in program.entries),
+        arena_bytes=program.arena_bytes,
+        arena_bound=program.arena_bound,
+        state_bytes=program.state_bytes,
+        image_flash_bytes=sizes.get("image_flash_bytes"),
+        image_ram_bytes=sizes.get("image_ram_bytes"),
+        toolchain=sizes.get("toolchain"),
+    )
+
+
+def read_report(directory: str | Path) -> CompileReport:
+    """The report of the project in `directory`.  Raises InputError."""
+    path = Path(directory) / REPORT_FILE
+    try:
+        table = json.loads(path.read_text())
+        return CompileReport(**{**table, "directory": str(directory)})
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            "cannot be read", where=str(path), remedy="compile the model again"
+        ) from error
