@@ -1,0 +1,53 @@
+# `make help` lists the targets.  Everything is installed into .venv; delete it to start afresh.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The wheels without CUDA; where this index cannot be reached, pip uses the one it is configured for.
+TORCH := --retries 1 --timeout 15 --extra-index-url https://download.pytorch.org/whl/cpu 'torch>=2.6'
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench docs tools clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*  ## /  make \1\t/p' Makefile | expand -t 16
+
+demo: $(VENV)/demo.stamp  ## compile the shipped CAN detector, run it on emulated boards, print one table
+	@$(BIN)/python -m edgetrain.demo
+
+test: $(VENV)/dev.stamp  ## run the tests (first installs what they need)
+	@tools/install-tools --if-allowed
+	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+
+check: $(VENV)/dev.stamp  ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/dev.stamp  ## measure speed and sizes
+	$(BIN)/python -m edgetrain.benchmarks
+
+docs: $(VENV)/demo.stamp  ## bring the generated tables of README.md and docs/ up to date
+	$(BIN)/python tools/docs_tables.py
+
+tools:  ## install compilers and emulators with apt (root or sudo; Debian and Ubuntu)
+	@tools/install-tools
+
+clean:  ## delete what was built, the virtual environment included
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/pyvenv.cfg:
+	@tools/create-venv $(VENV)
+
+$(VENV)/demo.stamp: pyproject.toml | $(VENV)/pyvenv.cfg
+	@echo "installing packages into $(VENV) ..."
+	@$(PIP) install --editable '.[mcu,can]'
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml | $(VENV)/pyvenv.cfg
+	@echo "installing packages for development into $(VENV) ..."
+	@$(PIP) install $(TORCH)
+	@$(PIP) install --editable '.[train,can,mcu,dev]'
+	@touch $@ $(VENV)/demo.stamp

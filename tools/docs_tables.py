@@ -1,0 +1,68 @@
+"""Rewrites the tables of README.md and docs/ that are read from the registries.
+
+A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`; NAME is a key of TABLES.
+`make docs` runs this; a test fails where a table is out of date.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from edgetrain.board import Board, all_boards
+from edgetrain.compiler.ops import OPS
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+_REGION = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _runs_on(board: Board) -> str:
+    if board.architecture == "host":
+        return "the computer itself"
+    emulators = [name for name in ("qemu", "unicorn") if getattr(board, name) is not None]
+    return ", ".join(emulators) or "–"
+
+
+def boards() -> str:
+    rows = [
+        (f"`{board.name}`", board.description, board.core, _runs_on(board), board.silicon)
+        for board in all_boards()
+    ]
+    return _table(("board", "what it is", "core", "emulators", "silicon"), rows)
+
+
+def ops() -> str:
+    rows = [(f"`{name}`", op.summary) for name, op in sorted(OPS.items())]
+    return _table(("op", "meaning"), rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {"boards": boards, "ops": ops}
+
+
+def documents() -> list[Path]:
+    return [REPOSITORY / "README.md", *sorted(REPOSITORY.glob("docs/**/*.md"))]
+
+
+def render(text: str) -> str:
+    """`text` with every table brought up to date."""
+    return _REGION.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
+
+
+def main() -> None:
+    for path in documents():
+        text = path.read_text(encoding="utf-8")
+        rendered = render(text)
+        if rendered != text:
+            scratch = path.with_suffix(".tmp")
+            scratch.write_text(rendered, encoding="utf-8")
+            os.replace(scratch, path)
+            print(f"updated {path.relative_to(REPOSITORY)}")
+
+
+if __name__ == "__main__":
+    main()
