@@ -85,7 +85,7 @@ def can_frame_graph(imported: ImportedModel, can: CanModel) -> Graph:
     inputs = nest(f.features_nest(), id_, extended, period, *tables, measures)
 
     (outputs,) = b.inline(imported.graph, inputs)
-    score = nest(score_nest(outputs.type), outputs)
+    score = nest(score_nest(outputs.type), outputs, outputs)
     alarm = nest(alarm_nest(score.type, _threshold(imported, can, score)), score)
     kind = nest(kind_nest(outputs.type), alarm, outputs)
 
@@ -141,7 +141,7 @@ def _threshold(imported: ImportedModel, can: CanModel, score: Value) -> int:
 
 
 def score_nest(outputs: TensorType) -> Nest:
-    """(outputs) → the greatest output but the first, minus the first."""
+    """(outputs, outputs) → the greatest output but the first, minus the first."""
     assert isinstance(outputs.scalar, Int)
     c = Dim("c", outputs.shape[0])
     each = Read("y", (c,), outputs)
