@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 # The wheels without CUDA; where this index cannot be reached, pip uses the one it is configured for.
-TORCH := --retries 1 --timeout 15 --extra-index-url https://download.pytorch.org/whl/cpu 'torch>=2.6'
+TORCH := --no-deps --retries 1 --timeout 15 --extra-index-url https://download.pytorch.org/whl/cpu torch==2.13.0
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 JOBS ?= 2
 
