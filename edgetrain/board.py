@@ -10,9 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from edgetrain import boards
 from edgetrain.compiler.errors import InputError
 
-BOARDS = Path(__file__).resolve().parent / "boards"
+BOARDS = Path(next(iter(boards.__path__))).resolve()
 COMMON = BOARDS / "common"
 
 

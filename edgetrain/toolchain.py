@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from edgetrain import kernels
 from edgetrain.board import COMMON, Board, ToolchainName
 from edgetrain.compiler.errors import InputError
 from edgetrain.image import (
@@ -22,7 +23,7 @@ from edgetrain.image import (
     stack_bound,
 )
 
-RUNTIME = Path(__file__).resolve().parent / "kernels" / "c" / "runtime"
+RUNTIME = Path(next(iter(kernels.__path__))).resolve() / "c" / "runtime"
 IMAGE_NAME = "firmware.elf"
 
 Optimise = Literal["speed", "flash", "ram"]
@@ -130,7 +131,7 @@ def build(
         for job in jobs:
             job.result()
         image = Path(scratch, IMAGE_NAME)
-        _link(board, tools, list(objects.values()), image, source / "board")
+        _link(board, tools, [*extra_flags, *map(str, objects.values())], image, source / "board")
         model = objects["edgetrain.c"]
         sizes = _footprint(board, tools, model, objects.get("board/et_libc.c"))
         frames = (
@@ -180,8 +181,8 @@ def _defines(board: Board) -> list[str]:
     return ["-ffreestanding", *(f"-D{name}={value:#x}u" for name, value in values.items())]
 
 
-def _link(board: Board, tools: Toolchain, objects: list[Path], image: Path, cwd: Path) -> None:
-    arguments = [*map(str, objects), "-o", str(image)]
+def _link(board: Board, tools: Toolchain, inputs: list[str], image: Path, cwd: Path) -> None:
+    arguments = [*inputs, "-o", str(image)]
     if board.architecture == "host":
         _run([*tools.link, *arguments, "-lm"], cwd)
         return

@@ -27,9 +27,9 @@ _KNOWN = "known: auto, host, qemu, unicorn, serial:PORT[:BAUD]"
 def open_link(board: Board, image: Path, link: str = "auto", *, count: bool = False) -> Link:
     """Runs `image` on a board or on its best emulator here, and connects.
 
-    `link` is auto, host, qemu, unicorn or serial:PORT[:BAUD]; on a serial port the image is taken to
-    be on the board already.  QEMU counts instructions always; unicorn, where counting is slow, only
-    if `count`.  InputError if the link cannot be had; the message says what would help.
+    `link` is auto, host, qemu, unicorn or serial:PORT[:BAUD]; on a serial port the image is taken
+    to be on the board already.  QEMU counts instructions always; unicorn, where counting is slow,
+    only if `count`.  InputError if the link cannot be had; the message says what would help.
     """
     kind, _, rest = link.partition(":")
     if kind == "serial" and rest:
@@ -88,8 +88,8 @@ def _open_qemu(board: Board, image: Path) -> Transport:
 
 
 def _open_serial(board: Board, rest: str) -> Transport:
-    """PORT[:BAUD], where a port may hold colons itself (socket://host:port)."""
+    """PORT[:BAUD]; pyserial's URLs (socket://host:port) have colons of their own, and no speed."""
     port, _, baud = rest.rpartition(":")
-    if not port or not baud.isdecimal() or port.endswith("//"):
+    if not port or not baud.isdecimal() or "://" in port:
         port, baud = rest, str(board.uart.baud if board.uart is not None else 115_200)
     return SerialTransport(port, int(baud), _SERIAL_TIMEOUT)

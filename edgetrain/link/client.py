@@ -10,7 +10,8 @@ from edgetrain.link.codec import DELIMITER, Frame, FrameError, decode, encode
 from edgetrain.link.transport import Transport
 
 LINK_VERSION = 1
-ATTEMPTS = 5
+ATTEMPTS = 20  # of one request, over a line that damages frames
+SILENCES = 3  # attempts without any answer: the line is dead
 ANSWER = 0x80
 NOT_COUNTED = 0xFFFFFFFF
 CHUNK = 240  # bytes of state a request; every target takes 250
@@ -160,31 +161,45 @@ class Link:
         """
         self._sequence = (self._sequence + 1) % 256
         request = encode(Frame(self._sequence, command, payload))
+        silences = 0
         for attempt in range(ATTEMPTS):
             # The delimiter ends whatever noise or half frame came before.
             self._transport.send(request if attempt == 0 else DELIMITER + request)
-            while (data := self._receive()) is not None:
-                try:
-                    answer = decode(data)
-                except FrameError:
+            try:
+                answer = self._await(command | ANSWER)
+            except TimeoutError:
+                silences += 1
+                if silences == SILENCES:
                     break
-                if answer.sequence == self._sequence and answer.command == command | ANSWER:
-                    return answer.payload[0], answer.payload[1:]
-                if answer.payload == bytes([BAD_FRAME]):
-                    break
+                continue
+            if answer is not None:
+                return answer.payload[0], answer.payload[1:]
         raise InputError(
-            f"no valid answer in {ATTEMPTS} attempts",
+            f"no valid answer after {attempt + 1} attempts",
             where=self.name,
             remedy="check that the image is on the target, the port and its speed",
         )
 
-    def _receive(self) -> bytes | None:
-        """The next frame's bytes without its delimiter; None when the time is up."""
+    def _await(self, command: int) -> Frame | None:
+        """The answer to the last request; None if it or the request was damaged."""
+        while True:
+            try:
+                answer = decode(self._receive())
+            except FrameError:
+                return None
+            if answer.payload == bytes([BAD_FRAME]):
+                return None
+            # Any other is a late answer to a request that was repeated.
+            if answer.sequence == self._sequence and answer.command == command:
+                return answer
+
+    def _receive(self) -> bytes:
+        """The next frame's bytes without its delimiter; TimeoutError if none comes."""
         while DELIMITER not in self._received:
             data = self._transport.receive(self._transport.timeout)
             if not data:
                 self._received = b""
-                return None
+                raise TimeoutError
             self._received += data
         frame, self._received = self._received.split(DELIMITER, 1)
         return frame if frame else self._receive()
