@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.layout import storage_dtype
+from edgetrain.compiler.rounding import EXACT, scale_to_float32
 from edgetrain.compiler.types import Float, Int, TensorType
 
 
@@ -94,12 +95,10 @@ class OutputCode:
 
 
 def _scaled(codes: NDArray[Any], scale: Fraction, offset: Fraction) -> NDArray[np.float32]:
-    # A product of short numbers is exact in float64; then the cast to float32 alone rounds.
     numerator, power = _dyadic(scale)
     limit = max(abs(int(codes.min(initial=0))), abs(int(codes.max(initial=0))))
-    if offset == 0 and power is not None and power < 900 and limit * abs(numerator) < 2**53:
-        exact = codes.astype(np.float64) * float(numerator)
-        return np.ldexp(exact, -power).astype(np.float32)
+    if offset == 0 and power is not None and power < 900 and max(limit, abs(numerator)) < EXACT:
+        return scale_to_float32(codes, numerator, power)
     unique, inverse = np.unique(codes, return_inverse=True)
     values = [round_to_float32(int(u) * scale + offset) for u in unique]
     return np.array(values, np.float32)[inverse].reshape(codes.shape)
@@ -143,8 +142,10 @@ def first_float32(bound: Fraction, *, inclusive: bool) -> float:
         exact = Fraction(float(x))
         return exact > bound or (inclusive and exact == bound)
 
-    while not beyond(nearest):
-        nearest = np.nextafter(nearest, infinity)
-    while beyond(previous := np.nextafter(nearest, -infinity)) and np.isfinite(previous):
-        nearest = previous
+    # Past the greatest float32 lies infinity, of which NumPy warns.
+    with np.errstate(over="ignore"):
+        while not beyond(nearest):
+            nearest = np.nextafter(nearest, infinity)
+        while beyond(previous := np.nextafter(nearest, -infinity)) and np.isfinite(previous):
+            nearest = previous
     return float(nearest)

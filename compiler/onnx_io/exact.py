@@ -3,9 +3,10 @@
 Numbers are rationals, or rationals plus a rational times one square root (a batch norm's).
 """
 
-from dataclasses import dataclass
+from bisect import bisect_left
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import isqrt
+from math import isqrt, lcm
 from typing import TypeAlias
 
 ROUNDING_MODES = ("ROUND", "HALF_EVEN", "CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN")
@@ -52,43 +53,79 @@ def rational_root(value: Fraction) -> Fraction | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Surd:
-    """e + f·√v with v > 0; f = 0 where the number is rational."""
+class Cuts:
+    """What divides a quantiser's levels: y > unit·m for each m of `multiples`, which ascend; also
+    y = unit·m where `inclusive`."""
 
-    e: Fraction
-    f: Fraction = Fraction(0)
-    v: Fraction = Fraction(1)
-
-    def is_above(self, value: Fraction) -> int:
-        """The sign of self − value."""
-        rest = value - self.e
-        left, right = self.f**2 * self.v, rest**2
-        sign_left = (self.f > 0) - (self.f < 0)
-        sign_right = (rest > 0) - (rest < 0)
-        if sign_left != sign_right:
-            return 1 if sign_left > sign_right else -1
-        if left == right:
-            return 0
-        return sign_left if left > right else -sign_left
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """x ≥ bound (`at_least`) or x ≤ bound; without equality if `strict`."""
-
-    bound: Surd
-    at_least: bool = True
-    strict: bool = False
-
-    def holds(self, x: Fraction) -> bool:
-        above = self.bound.is_above(x)
-        if above == 0:
-            return not self.strict
-        return (above < 0) == self.at_least
+    unit: Fraction
+    multiples: tuple[int, ...]
+    inclusive: tuple[bool, ...]
 
 
 class NotExpressibleError(ValueError):
     """The function leaves the numbers of this module."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The number (e0 + e1·m) + (f0 + f1·m)·√v, for every m alike."""
+
+    e0: Fraction
+    e1: Fraction
+    f0: Fraction = Fraction(0)
+    f1: Fraction = Fraction(0)
+    v: Fraction = Fraction(1)
+
+    @property
+    def rational(self) -> bool:
+        return self.f0 == 0 == self.f1
+
+    def times(self, factor: Fraction) -> "Bound":
+        e0, e1, f0, f1 = (n and n * factor for n in (self.e0, self.e1, self.f0, self.f1))
+        return Bound(e0, e1, f0, f1, self.v)
+
+    def above(self, x: Fraction, m: int) -> int:
+        """The sign of this number − x."""
+        return _sign_of_sum(self.e0 + self.e1 * m - x, self.f0 + self.f1 * m, self.v)
+
+
+def _sign_of_sum(e: Fraction, f: Fraction, v: Fraction) -> int:
+    """The sign of e + f·√v."""
+    sign_e, sign_f = (e > 0) - (e < 0), (f > 0) - (f < 0)
+    if sign_e == sign_f or not sign_f:
+        return sign_e
+    if not sign_e:
+        return sign_f
+    left, right = e**2, f**2 * v
+    return 0 if left == right else sign_e if left > right else sign_f
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """The cuts `first` ..< `last` as conditions on x: beyond `bound`, above it if `rising`, else
+    below; or decided whatever x is."""
+
+    cuts: Cuts
+    first: int
+    last: int
+    bound: Bound | bool
+    rising: bool = True
+
+    def part(self, first: int, last: int, bound: Bound | bool) -> "Band":
+        return Band(self.cuts, first, last, bound, self.rising)
+
+    def reached(self, x: Fraction) -> int:
+        """The first cut that x is not beyond; all before it, x is beyond, as the cuts ascend."""
+        bound = self.bound
+        assert isinstance(bound, Bound)
+
+        def short(i: int) -> bool:
+            above = bound.above(x, self.cuts.multiples[i])
+            return not self.cuts.inclusive[i] if above == 0 else (above > 0) == self.rising
+
+        if short(self.first):
+            return self.first
+        return self.first + bisect_left(range(self.first, self.last), True, key=short)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,21 +136,24 @@ class Affine:
     d: Fraction
     v: Fraction = Fraction(1)
 
-    def pull_back(self, condition: Condition) -> Condition | bool:
-        """The condition on x that `condition` on y amounts to."""
+    def pull_back(self, band: Band) -> list[Band]:
+        """The conditions on x that those of `band` on y amount to."""
+        bound = band.bound
+        assert isinstance(bound, Bound)
         if self.c == 0:
-            return condition.holds(self.d)
-        bound, root = condition.bound, rational_root(self.v)
-        shifted = bound.e - self.d
+            middle = band.reached(self.d)
+            return [band.part(band.first, middle, True), band.part(middle, band.last, False)]
+        bound = replace(bound, e0=bound.e0 - self.d)
+        root = rational_root(self.v)
         if root is not None:
-            moved = Surd(shifted * root / self.c, bound.f * root / self.c, bound.v)
-        elif bound.f == 0:
-            moved = Surd(Fraction(0), shifted / self.c, self.v)
-        elif bound.v == self.v:
-            moved = Surd(bound.f * self.v / self.c, shifted / self.c, self.v)
+            moved = bound.times(root / self.c)
+        elif bound.rational or bound.v == self.v:
+            # (e + f·√v)·√v = f·v + e·√v
+            moved = Bound(bound.f0 * self.v, bound.f1 * self.v, bound.e0, bound.e1, self.v)
+            moved = moved.times(1 / self.c)
         else:
             raise NotExpressibleError("two batch norms without a quantiser between them")
-        return Condition(moved, condition.at_least == (self.c > 0), condition.strict)
+        return [Band(band.cuts, band.first, band.last, moved, band.rising == (self.c > 0))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +163,16 @@ class Clamp:
     lo: Fraction | None
     hi: Fraction | None
 
-    def pull_back(self, condition: Condition) -> Condition | bool:
-        near, far = (self.lo, self.hi) if condition.at_least else (self.hi, self.lo)
-        if near is not None and condition.holds(near):
-            return True
-        if far is not None and not condition.holds(far):
-            return False
-        return condition
+    def pull_back(self, band: Band) -> list[Band]:
+        """The conditions on x that those of `band` on y amount to."""
+        near, far = (self.lo, self.hi) if band.rising else (self.hi, self.lo)
+        always = band.first if near is None else band.reached(near)
+        never = band.last if far is None else band.reached(far)
+        return [
+            band.part(band.first, always, True),
+            band.part(always, never, band.bound),
+            band.part(never, band.last, False),
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +181,18 @@ class Leaky:
 
     slope: Fraction
 
-    def pull_back(self, condition: Condition) -> Condition | bool:
-        bound = condition.bound
-        if bound.is_above(Fraction(0)) >= 0:
-            return condition
-        moved = Surd(bound.e / self.slope, bound.f / self.slope, bound.v)
-        return Condition(moved, condition.at_least, condition.strict)
+    def pull_back(self, band: Band) -> list[Band]:
+        """The conditions on x that those of `band` on y amount to."""
+        bound = band.bound
+        assert isinstance(bound, Bound)
+
+        def turned(i: int) -> bool:
+            return (bound.above(Fraction(0), band.cuts.multiples[i]) < 0) != band.rising
+
+        middle = band.first + bisect_left(range(band.first, band.last), True, key=turned)
+        bent = bound.times(1 / self.slope)
+        below, beyond = (bent, bound) if band.rising else (bound, bent)
+        return [band.part(band.first, middle, below), band.part(middle, band.last, beyond)]
 
 
 Step: TypeAlias = Affine | Clamp | Leaky
@@ -159,35 +208,51 @@ def slope_sign(chain: Chain) -> int:
     return sign
 
 
-def first_integer(chain: Chain, condition: Condition, lo: int, hi: int) -> int:
-    """The least integer N in `lo ..= hi` for which chain(N) meets `condition`, else hi + 1.
-
-    The chain must not fall, and the condition must be `at_least`.
-    """
-    pulled: Condition | bool = condition
+def first_integers(chain: Chain, cuts: Cuts, lo: int, hi: int) -> list[int]:
+    """For each cut, the least integer N in `lo ..= hi` for which chain(N) is beyond it, else
+    hi + 1.  The chain must not fall."""
+    whole = Band(cuts, 0, len(cuts.multiples), Bound(Fraction(0), cuts.unit))
+    pending, decided = [whole], []
     for step in reversed(chain):
-        if isinstance(pulled, bool):
-            break
-        pulled = step.pull_back(pulled)
-    if isinstance(pulled, bool):
-        return lo if pulled else hi + 1
-    assert pulled.at_least
-    return min(max(_least_integer(pulled), lo), hi + 1)
+        pulled = [
+            part for band in pending for part in step.pull_back(band) if part.last > part.first
+        ]
+        pending = [band for band in pulled if isinstance(band.bound, Bound)]
+        decided += [band for band in pulled if not isinstance(band.bound, Bound)]
+    found = [hi + 1] * len(cuts.multiples)
+    for band in decided:
+        if band.bound:
+            found[band.first : band.last] = [lo] * (band.last - band.first)
+    for band in pending:
+        assert band.rising
+        least = _least_integers(band)
+        found[band.first : band.last] = [min(max(n, lo), hi + 1) for n in least]
+    return found
 
 
-def _least_integer(condition: Condition) -> int:
-    """The least integer that meets an `at_least` condition."""
-    bound = condition.bound
-    # e + f√v = (x ± √q)/d with integers x, q, d > 0: all is decided by one integer root.
-    square = bound.f**2 * bound.v
-    d = bound.e.denominator * square.denominator
-    x = bound.e.numerator * square.denominator
-    q = square.numerator * square.denominator * bound.e.denominator**2
-    root = isqrt(q)
-    floor = root if bound.f >= 0 else -root - (root * root != q)
-    exact = root * root == q
-    total = x + floor
-    # N·d ≥ total when exact, else N·d > total (the irrational lies strictly above its floor).
-    if exact and not condition.strict:
-        return -(-total // d)
-    return total // d + 1
+def _least_integers(band: Band) -> list[int]:
+    """The least integer beyond each cut of a rising band."""
+    bound = band.bound
+    assert isinstance(bound, Bound)
+    # (x0 + x1·m ± √((y0 + y1·m)²·w)) / d in integers: all is decided by one integer root.
+    vn, vd = bound.v.numerator, bound.v.denominator
+    parts = (bound.e0, bound.e1, bound.f0, bound.f1)
+    common = lcm(*(part.denominator for part in parts))
+    x0, x1, y0, y1 = (part.numerator * (common // part.denominator) for part in parts)
+    x0, x1, d, w = x0 * vd, x1 * vd, common * vd, vn * vd
+    found = []
+    cuts = zip(
+        band.cuts.multiples[band.first : band.last],
+        band.cuts.inclusive[band.first : band.last],
+        strict=True,
+    )
+    for m, inclusive in cuts:
+        total, y, exact = x0 + x1 * m, y0 + y1 * m, True
+        if y:
+            square = y * y * w
+            root = isqrt(square)
+            exact = root * root == square
+            total += root if y > 0 else -root - (not exact)
+        # N·d ≥ total when exact, else N·d > total (the irrational lies strictly above its floor).
+        found.append(-(-total // d) if exact and inclusive else total // d + 1)
+    return found

@@ -17,6 +17,10 @@ MAX_FILE_BYTES = 128 * 2**20
 MAX_NODES = 10_000
 MAX_ELEMENTS = 2**24
 """Of one tensor: far beyond any microcontroller, far below any harm."""
+MAX_FEATURES = 2**16
+IR_VERSIONS = range(3, 15)
+OPSETS = range(9, 28)
+"""Of ONNX's own operators; what this package reads means the same in all of them."""
 METADATA_PREFIX = "edgetrain."
 _MAX_LABEL = 60
 
@@ -34,6 +38,7 @@ class FileNode:
     """One node; `where` names it for messages and never leaves them."""
 
     op: str
+    domain: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
@@ -57,6 +62,11 @@ class ModelFile:
     metadata: Mapping[str, str]
 
 
+def _text(value: str | bytes) -> str:
+    """A string of a file; protobuf gives those that are no UTF-8 as bytes."""
+    return value if isinstance(value, str) else value.decode("utf-8", "backslashreplace")
+
+
 def label(text: str) -> str:
     """A name from a file, fit for a message: short, and quoted if odd."""
     short = text if len(text) <= _MAX_LABEL else f"{text[:_MAX_LABEL]}…"
@@ -65,8 +75,9 @@ def label(text: str) -> str:
 
 def read_model_file(path: str | Path) -> ModelFile:
     """Parse and check `path`; raises InputError for anything that is not a sound ONNX model."""
-    where = label(str(path))
+    where = str(path)
     proto = _parse(Path(path), where)
+    _check_versions(proto, where)
     graph = proto.graph
     if len(graph.node) > MAX_NODES:
         raise InputError(f"{len(graph.node)} nodes, more than {MAX_NODES}", where=where)
@@ -78,27 +89,27 @@ def read_model_file(path: str | Path) -> ModelFile:
         )
     constants: dict[str, NDArray[Any]] = {}
     for tensor in graph.initializer:
-        if tensor.name in constants:
-            raise InputError(f"two tensors are named {label(tensor.name)}", where=where)
-        constants[tensor.name] = tensor_array(tensor, f"{where}: tensor {label(tensor.name)}")
-    inputs = [v for v in graph.input if v.name not in constants]
+        name = _text(tensor.name)
+        if name in constants:
+            raise InputError(f"two tensors are named {label(name)}", where=where)
+        constants[name] = tensor_array(tensor, f"{where}: tensor {label(name)}")
+    inputs = [v for v in graph.input if _text(v.name) not in constants]
     if len(inputs) != 1 or len(graph.output) != 1:
         raise InputError(
             f"{len(inputs)} inputs and {len(graph.output)} outputs",
             where=where,
             remedy="export a model with one input and one output",
         )
+    metadata = {_text(p.key): _text(p.value) for p in proto.metadata_props}
     return ModelFile(
         path=where,
-        input=inputs[0].name,
+        input=_text(inputs[0].name),
         features=_features(inputs[0], where),
-        annotation=_annotation(graph, inputs[0].name),
-        output=graph.output[0].name,
+        annotation=_annotation(graph, _text(inputs[0].name)),
+        output=_text(graph.output[0].name),
         nodes=tuple(_nodes(graph, where)),
         constants=constants,
-        metadata={
-            p.key: p.value for p in proto.metadata_props if p.key.startswith(METADATA_PREFIX)
-        },
+        metadata={k: v for k, v in metadata.items() if k.startswith(METADATA_PREFIX)},
     )
 
 
@@ -119,6 +130,21 @@ def _parse(path: Path, where: str) -> onnx.ModelProto:
     return proto
 
 
+def _check_versions(proto: onnx.ModelProto, where: str) -> None:
+    if proto.ir_version not in IR_VERSIONS:
+        raise InputError(
+            f"IR version {proto.ir_version}",
+            where=where,
+            remedy=f"export with IR version {IR_VERSIONS[0]} to {IR_VERSIONS[-1]}",
+        )
+    opsets = [o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")]
+    if not opsets or any(version not in OPSETS for version in opsets):
+        found = ", ".join(map(str, opsets[:3])) or "none"
+        raise InputError(
+            f"opset {found}", where=where, remedy=f"export with opset {OPSETS[0]} to {OPSETS[-1]}"
+        )
+
+
 def tensor_array(tensor: onnx.TensorProto, where: str) -> NDArray[Any]:
     """The elements of `tensor`, finite, of a type that the compiler knows."""
     if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
@@ -136,7 +162,9 @@ def tensor_array(tensor: onnx.TensorProto, where: str) -> NDArray[Any]:
     for length in tensor.dims:
         size *= length
         if length < 0 or size > MAX_ELEMENTS:
-            raise InputError(f"dims {list(tensor.dims)[:8]} are out of bounds", where=where)
+            raise InputError(f"dims {list(tensor.dims)[:8]} are too large", where=where)
+    if not size:
+        raise InputError("holds no elements", where=where, remedy="export it again")
     try:
         array = numpy_helper.to_array(tensor)
     except Exception as error:  # onnx raises many kinds for inconsistent tensors
@@ -151,10 +179,10 @@ def tensor_array(tensor: onnx.TensorProto, where: str) -> NDArray[Any]:
 def _features(info: onnx.ValueInfoProto, where: str) -> int:
     kind = info.type.tensor_type
     dims = [d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim]
-    where = f"{where}: input {label(info.name)}"
+    where = f"{where}: input {label(_text(info.name))}"
     if kind.elem_type != onnx.TensorProto.FLOAT:
         raise InputError("is not float32", where=where, remedy="export with a float input")
-    if len(dims) != 2 or dims[1] is None or not 1 <= dims[1] <= MAX_ELEMENTS:
+    if len(dims) != 2 or dims[1] is None or not 1 <= dims[1] <= MAX_FEATURES:
         raise InputError(
             f"has shape {dims}", where=where, remedy="export with an input (batch, features)"
         )
@@ -164,32 +192,41 @@ def _features(info: onnx.ValueInfoProto, where: str) -> int:
 def _annotation(graph: onnx.GraphProto, name: str) -> str:
     """QONNX keeps data types in the graph's quantisation annotations under `finn_datatype`."""
     for annotation in graph.quantization_annotation:
-        if annotation.tensor_name == name:
+        if _text(annotation.tensor_name) == name:
             for entry in annotation.quant_parameter_tensor_names:
                 if entry.key == "finn_datatype":
-                    return str(entry.value)
+                    return _text(entry.value)
     return ""
 
 
 def _nodes(graph: onnx.GraphProto, path: str) -> Iterator[FileNode]:
     for position, node in enumerate(graph.node):
-        where = (
-            f"{path}: node {label(node.name) if node.name else position} ({label(node.op_type)})"
-        )
+        op, called = _text(node.op_type), label(_text(node.name)) if node.name else position
+        where = f"{path}: node {called} ({label(op)})"
         attributes: dict[str, Any] = {}
         for attribute in node.attribute:
+            name = _text(attribute.name)
+            if name in attributes:
+                raise InputError(f"has two attributes {label(name)}", where=where)
             if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
                 raise InputError("subgraphs are not supported", where=where)
             if attribute.type == onnx.AttributeProto.TENSOR:
-                attributes[attribute.name] = tensor_array(attribute.t, where)
+                attributes[name] = tensor_array(attribute.t, where)
                 continue
             try:
                 value = onnx.helper.get_attribute_value(attribute)
             except ValueError as error:
                 raise InputError(
-                    f"attribute {label(attribute.name)} has no known type", where=where
+                    f"attribute {label(name)} has no known type", where=where
                 ) from error
             if isinstance(value, bytes):
                 value = value.decode("utf-8", "replace")
-            attributes[attribute.name] = value
-        yield FileNode(node.op_type, tuple(node.input), tuple(node.output), attributes, where)
+            attributes[name] = value
+        yield FileNode(
+            op,
+            _text(node.domain),
+            tuple(map(_text, node.input)),
+            tuple(map(_text, node.output)),
+            attributes,
+            where,
+        )

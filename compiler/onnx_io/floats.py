@@ -7,8 +7,8 @@ from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Graph, GraphBuilder, Value
 from edgetrain.compiler.interface import InputCode, OutputCode
 from edgetrain.compiler.onnx_io.file import FileNode, ModelFile
-from edgetrain.compiler.onnx_io.reader import Reader, only_float, operand, same_shape
-from edgetrain.compiler.onnx_io.tensors import Raw
+from edgetrain.compiler.onnx_io.reader import Reader, check_keeps_shape, only_float, operand
+from edgetrain.compiler.onnx_io.tensors import Raw, check_vector
 from edgetrain.compiler.types import FLOAT32, TensorType
 
 
@@ -25,11 +25,11 @@ class FloatReader(Reader):
             "BatchNormalization": self._batch_norm,
             "Relu": lambda node, o: self._builder.apply("relu", _activation(node, o[0])),
             "LeakyRelu": self._leaky,
-            "Identity": same_shape,
-            "Dropout": same_shape,
-            "Flatten": same_shape,
-            "Reshape": same_shape,
-            "Cast": same_shape,
+            "Identity": self._keep,
+            "Dropout": self._keep,
+            "Flatten": self._keep,
+            "Reshape": self._keep,
+            "Cast": self._keep,
         }
 
     def read(self) -> tuple[Graph, InputCode, OutputCode]:
@@ -67,7 +67,7 @@ class FloatReader(Reader):
         bias: NDArray[np.float32] | None,
     ) -> Value:
         source = _activation(node, x)
-        if weights.ndim != 2 or weights.shape[0] != source.type.size or not weights.size:
+        if weights.ndim != 2 or weights.shape[0] != source.type.size:
             raise node.refuse(f"weights {weights.shape} do not fit {source.type.size} inputs")
         operands = [source, self._builder.constant(np.ascontiguousarray(weights))]
         if bias is not None:
@@ -92,14 +92,22 @@ class FloatReader(Reader):
         if (variance + node.attributes.get("epsilon", 1e-5) <= 0).any():
             raise node.refuse("has a variance that is not positive")
         factor = gamma / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
-        constants = (factor, beta - mean * factor)
-        return self._builder.apply(
-            "affine", x, *(self._builder.constant(c.astype(np.float32)) for c in constants)
-        )
+        with np.errstate(over="ignore"):
+            constants = [c.astype(np.float32) for c in (factor, beta - mean * factor)]
+        if not all(np.isfinite(c).all() for c in constants):
+            raise node.refuse("leaves float32", "check the training")
+        return self._builder.apply("affine", x, *map(self._builder.constant, constants))
 
     def _leaky(self, node: FileNode, operands: list[Value | Raw | None]) -> Value:
         slope = float(np.float32(node.attributes.get("alpha", 0.01)))
         return self._builder.apply("leaky_relu", _activation(node, operands[0]), slope=slope)
+
+    def _keep(self, node: FileNode, operands: list[Value | Raw | None]) -> Value | Raw:
+        tensor = operands[0]
+        assert tensor is not None
+        features = tensor.type.size if isinstance(tensor, Value) else None
+        check_keeps_shape(node, operands, features)
+        return tensor
 
 
 def _activation(node: FileNode, tensor: Value | Raw | None) -> Value:
@@ -111,10 +119,9 @@ def _activation(node: FileNode, tensor: Value | Raw | None) -> Value:
 def _constant(node: FileNode, tensor: Value | Raw | None) -> NDArray[np.float32]:
     if not isinstance(tensor, Raw):
         raise node.refuse("an operand is not constant", "use a plain chain of layers")
-    return only_float(tensor.array)
+    return only_float(node, tensor.array)
 
 
 def _vector(node: FileNode, array: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    if array.size not in (1, size):
-        raise node.refuse(f"shape {array.shape} is not one number a channel ({size})")
+    check_vector(node, array.shape, size)
     return np.ascontiguousarray(np.broadcast_to(array.reshape(-1), (size,)))

@@ -31,6 +31,8 @@ def import_model(path: str | Path) -> ImportedModel:
     reader = QuantisedReader(file) if quantised else FloatReader(file)
     try:
         graph, input_code, output_code = reader.read()
-    except RecursionError as error:
-        raise InputError("is nested too deeply", where=file.path) from error
+    except InputError as error:
+        if error.where:
+            raise
+        raise InputError(error.what, where=file.path, remedy=error.remedy) from error
     return ImportedModel(graph, input_code, output_code, file.metadata)

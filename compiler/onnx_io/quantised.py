@@ -20,13 +20,13 @@ from edgetrain.compiler.onnx_io.exact import (
     Chain,
     Clamp,
     Leaky,
-    first_integer,
+    first_integers,
     rational_root,
     slope_sign,
 )
 from edgetrain.compiler.onnx_io.file import FileNode, ModelFile
 from edgetrain.compiler.onnx_io.quantiser import Quantiser
-from edgetrain.compiler.onnx_io.reader import Reader, only_float, operand, same_shape
+from edgetrain.compiler.onnx_io.reader import Reader, check_keeps_shape, only_float, operand
 from edgetrain.compiler.onnx_io.tensors import (
     Activation,
     ClassIndex,
@@ -69,11 +69,11 @@ class QuantisedReader(Reader):
             "Clip": self._activation_function,
             "Transpose": self._transpose,
             "ArgMax": self._argmax,
-            "Identity": same_shape,
-            "Dropout": same_shape,
-            "Flatten": same_shape,
-            "Reshape": same_shape,
-            "Cast": same_shape,
+            "Identity": self._keep,
+            "Dropout": self._keep,
+            "Flatten": self._keep,
+            "Reshape": self._keep,
+            "Cast": self._keep,
         }
 
     def read(self) -> tuple[Graph, InputCode, OutputCode]:
@@ -110,15 +110,15 @@ class QuantisedReader(Reader):
     def _quant(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
         tensor = operands[0]
         if isinstance(tensor, Raw):
-            return quantiser.constant(node, only_float(tensor.array), operands)
-        channels = _channels(tensor)
+            return quantiser.constant(node, only_float(node, tensor.array), operands)
+        channels = _channels(node, tensor)
         return self._quantise(node, tensor, quantiser.of_node(node, operands, channels))
 
     def _quantize_linear(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
-        quantised = self._quantise(
-            node, operands[0], quantiser.of_quantize_linear(node, operands, _channels(operands[0]))
-        )
-        return Codes(quantised)
+        dtype = quantiser.linear_dtype(node, operands)
+        channels = _channels(node, operands[0])
+        levels = quantiser.of_quantize_linear(node, operands, channels, dtype)
+        return Codes(self._quantise(node, operands[0], levels), dtype)
 
     def _dequantize_linear(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
         tensor = operands[0]
@@ -126,7 +126,8 @@ class QuantisedReader(Reader):
             return quantiser.dequantised_constant(node, tensor.array, operands)
         if not isinstance(tensor, Codes):
             raise node.refuse("its operand is no QuantizeLinear's result")
-        scales, zeros = quantiser.linear_parameters(node, operands, _channels(tensor))
+        channels = tensor.activation.channels
+        scales, zeros = quantiser.linear_parameters(node, operands, channels, tensor.dtype)
         chains = tuple((Affine(s, -z * s),) for s, z in zip(scales, zeros, strict=True))
         return Activation(tensor.activation.source, chains)
 
@@ -145,10 +146,12 @@ class QuantisedReader(Reader):
         return Activation(source, levels.meaning)
 
     def _quantise_input(self, node: FileNode, levels: Quantiser) -> Value:
-        if len(set(levels.conditions)) != 1:
+        cuts = levels.cuts[0]
+        if any(other != cuts for other in levels.cuts):
             raise node.refuse("quantises the input per channel", "use one scale for the input")
         steps = tuple(
-            first_float32(c.bound.e, inclusive=not c.strict) for c in levels.conditions[0]
+            first_float32(cuts.unit * m, inclusive=inclusive)
+            for m, inclusive in zip(cuts.multiples, cuts.inclusive, strict=True)
         )
         kind = TensorType((self.file.features,), Int(levels.lowest, levels.lowest + len(steps)))
         code = InputCode(kind, levels.lowest, steps)
@@ -163,8 +166,8 @@ class QuantisedReader(Reader):
         x = _rising(x)
         accumulator, ranges = self._accumulate(x)
         table = [
-            [first_integer(chain, condition, lo, hi) for condition in conditions]
-            for chain, conditions, (lo, hi) in zip(x.chains, levels.conditions, ranges, strict=True)
+            first_integers(chain, cuts, lo, hi)
+            for chain, cuts, (lo, hi) in zip(x.chains, levels.cuts, ranges, strict=True)
         ]
         thresholds = self._builder.constant(np.array(table, np.int64))
         return self._builder.apply("threshold", accumulator, thresholds, lowest=levels.lowest)
@@ -201,7 +204,7 @@ class QuantisedReader(Reader):
             raise node.refuse("transA is not supported")
         x, weights = operands[0], operands[1]
         if node.attributes.get("transB", 0) and isinstance(weights, Quantised):
-            weights = weights.transposed((1, 0))
+            weights = weights.transposed(tuple(range(weights.integers.ndim))[::-1])
         alpha, beta = (Fraction(node.attributes.get(k, 1.0)) for k in ("alpha", "beta"))
         product = self._linear(node, x, weights, alpha)
         bias = operand(operands, 2)
@@ -220,12 +223,13 @@ class QuantisedReader(Reader):
         if not isinstance(weights, Quantised):
             raise node.refuse("its second operand is no constant")
         integers, scale = weights.integers, weights.scale
-        if integers.ndim != 2 or integers.shape[0] != x.channels or not integers.size:
+        if integers.ndim != 2 or integers.shape[0] != x.channels:
             raise node.refuse(f"weights {integers.shape} do not fit {x.channels} inputs")
         if scale.shape[0] != 1:
             if not (scale == scale[:1]).all():
                 raise node.refuse("weights have a scale per input", "scale per output channel")
             scale = scale[:1]
+        n = integers.shape[1]
         grid = x.grid()
         if grid is None:
             raise node.refuse("its input is not quantised", _NO_QUANTISER)
@@ -234,15 +238,18 @@ class QuantisedReader(Reader):
             raise node.refuse(
                 "its inputs have different scales", "use one activation scale a layer"
             )
-        column_scales = np.broadcast_to(scale[0], integers.shape[1:])
-        chains: list[Chain] = []
-        for column, s in zip(integers.T.tolist(), column_scales, strict=True):
-            offset = sum(
-                (w * o for w, o in zip(column, grid[1], strict=True) if w and o), Fraction()
-            )
-            chains.append((Affine(unit * s * alpha, offset * s * alpha),))
+        step, offsets = _common_unit(grid[1])
+        sums = np.array(offsets, object) @ integers.astype(object) if any(offsets) else [0] * n
+        column_scales = (np.broadcast_to(scale[0], (n,)) * alpha).tolist()
+        chains = tuple(
+            (Affine(unit * s, total * step * s),)
+            for s, total in zip(column_scales, sums, strict=True)
+        )
         scaled = integers * np.array(multiples, np.int64)[:, None]
-        return Activation(x.source, tuple(chains), scaled)
+        largest = int(np.abs(scaled).max()) * max(-x.range.lo, x.range.hi)
+        if largest * x.channels >= 2**62:
+            raise node.refuse("its sums do not fit 64 bits", "use fewer bits")
+        return Activation(x.source, chains, scaled)
 
     def _arithmetic(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
         left, right = operands
@@ -254,6 +261,9 @@ class QuantisedReader(Reader):
             raise node.refuse("joins two activations", "use a plain chain of layers")
         if node.op == "Div" and not first:
             raise node.refuse("divides by an activation")
+        numbers = _numbers(node, constant, x.channels)
+        if node.op == "Div" and not all(numbers):
+            raise node.refuse("divides by zero")
         one = Fraction(1)
         steps = {
             "Add": lambda v: Affine(one, v),
@@ -261,7 +271,7 @@ class QuantisedReader(Reader):
             "Mul": lambda v: Affine(v, Fraction(0)),
             "Div": lambda v: Affine(one / v, Fraction(0)),
         }
-        return _extend(x, [steps[node.op](v) for v in _numbers(node, constant, x.channels)])
+        return _extend(x, [steps[node.op](v) for v in numbers])
 
     def _batch_norm(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
         x = _activation(node, operands[0])
@@ -298,9 +308,18 @@ class QuantisedReader(Reader):
             raise node.refuse("transposes an activation")
         rank = tensor.array.ndim if isinstance(tensor, Raw) else tensor.integers.ndim
         axes = tuple(node.attributes.get("perm", range(rank)[::-1]))
+        if sorted(axes) != list(range(rank)):
+            raise node.refuse(f"its perm {axes} does not fit {rank} axes")
         if isinstance(tensor, Quantised):
             return tensor.transposed(axes)
         return Raw(tensor.array.transpose(axes))
+
+    def _keep(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
+        tensor = operands[0]
+        constant = tensor is None or isinstance(tensor, Raw | Quantised | ClassIndex)
+        check_keeps_shape(node, operands, None if constant else _channels(node, tensor))
+        assert tensor is not None
+        return tensor
 
     # The end of the network
 
@@ -357,7 +376,7 @@ class QuantisedReader(Reader):
         return self._builder.apply("affine", value, *constants)
 
 
-def _channels(tensor: Tensor | None) -> int:
+def _channels(node: FileNode, tensor: Tensor | None) -> int:
     match tensor:
         case FloatInput():
             return tensor.features
@@ -365,7 +384,7 @@ def _channels(tensor: Tensor | None) -> int:
             return tensor.channels
         case Codes():
             return tensor.activation.channels
-    raise ValueError("an activation is needed")
+    raise node.refuse("an activation is needed here")
 
 
 def _activation(node: FileNode, tensor: Tensor | None) -> Activation:
@@ -379,8 +398,7 @@ def _activation(node: FileNode, tensor: Tensor | None) -> Activation:
 def _numbers(node: FileNode, tensor: Any, channels: int) -> list[Fraction]:
     if not isinstance(tensor, Raw | Quantised):
         raise node.refuse("an operand is not constant")
-    numbers: list[Fraction] = tensor.fractions(channels)
-    return numbers
+    return tensor.fractions(node, channels)
 
 
 def _extend(x: Activation, steps: Any) -> Activation:

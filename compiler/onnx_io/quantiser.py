@@ -1,6 +1,6 @@
-"""Quantisers of QONNX and of QDQ files, as conditions on exact reals."""
+"""Quantisers of QONNX and of QDQ files, as cuts of exact reals."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -13,8 +13,7 @@ from edgetrain.compiler.onnx_io.exact import (
     ROUNDING_MODES,
     Affine,
     Chain,
-    Condition,
-    Surd,
+    Cuts,
     round_exact,
     rounding_bound,
 )
@@ -28,11 +27,11 @@ MAX_CONSTANT_BITS = 32
 
 @dataclass(frozen=True)
 class Quantiser:
-    """Codes `lowest`, `lowest` + 1, …; the code is at least lowest + 1 + i where `conditions[c][i]`
-    holds, and means the real `meaning[c]` of it."""
+    """Codes `lowest`, `lowest` + 1, …; the code is at least lowest + 1 + i beyond cut i of its
+    channel in `cuts`, and means the real `meaning[channel]` of it."""
 
     lowest: int
-    conditions: tuple[tuple[Condition, ...], ...]
+    cuts: tuple[Cuts, ...]
     meaning: tuple[Chain, ...]
 
 
@@ -52,17 +51,17 @@ class _Levels:
 def _levels(node: FileNode, operands: Sequence[Any], most_bits: int) -> _Levels:
     if node.op == "BipolarQuant":
         return _Levels(0, 1, "ROUND", bipolar=True)
-    width = operand(list(operands), 3)
+    width = operands[3]
     if not isinstance(width, Raw) or width.array.size != 1:
         raise node.refuse("its bit width is not one constant number")
-    number = Fraction(width.array.reshape(-1)[0].item())
+    number = Fraction(width.array.item())
     if number.denominator != 1 or not 1 <= number <= most_bits:
         raise node.refuse(
             f"its bit width is {float(number):g}", f"use a whole number from 1 to {most_bits}"
         )
     bits = int(number)
-    signed, narrow = (bool(node.attributes.get(k, d)) for k, d in (("signed", 1), ("narrow", 0)))
-    mode = str(node.attributes.get("rounding_mode", "ROUND")).upper()
+    signed, narrow = (bool(node.attributes[name]) for name in ("signed", "narrow"))
+    mode = node.attributes.get("rounding_mode", "ROUND").upper()
     if mode not in ROUNDING_MODES:
         raise node.refuse("its rounding mode is unknown", f"use {', '.join(ROUNDING_MODES)}")
     if signed and bits == 1:
@@ -89,75 +88,105 @@ def _parameter(node: FileNode, tensor: Any, what: str) -> Raw:
 def of_node(node: FileNode, operands: Sequence[Any], channels: int) -> Quantiser:
     """The quantiser of a Quant or BipolarQuant node over `channels` channels."""
     levels = _levels(node, operands, MAX_ACTIVATION_BITS)
-    scales = _positive(node, _parameter(node, operands[1], "scale").fractions(channels))
+    scales = _positive(node, _parameter(node, operands[1], "scale").fractions(node, channels))
     zeros = [Fraction(0)] * channels
     if node.op != "BipolarQuant":
-        zeros = _parameter(node, operands[2], "zero point").fractions(channels)
-    conditions, meaning = [], []
-    for s, z in zip(scales, zeros, strict=True):
-        bounds = [levels.bound(t) for t in range(levels.lo + 1, levels.hi + 1)]
-        conditions.append(tuple(Condition(Surd((b - z) * s), strict=not i) for b, i in bounds))
-        line = Affine(2 * s, (-1 - z) * s) if levels.bipolar else Affine(s, -z * s)
-        meaning.append((line,))
-    return Quantiser(levels.lo, tuple(conditions), tuple(meaning))
+        zeros = _parameter(node, operands[2], "zero point").fractions(node, channels)
+    bounds = [levels.bound(level) for level in range(levels.lo + 1, levels.hi + 1)]
+    meaning = [
+        Affine(2 * s, (-1 - z) * s) if levels.bipolar else Affine(s, -z * s)
+        for s, z in zip(scales, zeros, strict=True)
+    ]
+    cuts = _cuts(scales, zeros, lambda zero: [(bound - zero, i) for bound, i in bounds])
+    return Quantiser(levels.lo, cuts, tuple((line,) for line in meaning))
+
+
+def _cuts(
+    scales: list[Fraction],
+    zeros: list[Fraction],
+    bounds: Callable[[Fraction], list[tuple[Fraction, bool]]],
+) -> tuple[Cuts, ...]:
+    """The cuts of each channel; `bounds(zero)` are (bound in scales, inclusive)."""
+    known: dict[Fraction, tuple[int, tuple[int, ...], tuple[bool, ...]]] = {}
+    for zero in set(zeros):
+        numbers, inclusive = zip(*bounds(zero), strict=True)
+        # A bound is a half minus the zero point.
+        parts = 2 * zero.denominator
+        known[zero] = (parts, tuple(int(number * parts) for number in numbers), inclusive)
+    return tuple(
+        Cuts(scale / known[zero][0], *known[zero][1:])
+        for scale, zero in zip(scales, zeros, strict=True)
+    )
 
 
 def constant(node: FileNode, array: NDArray[np.float32], operands: Sequence[Any]) -> Quantised:
     """The constant `array` as a Quant or BipolarQuant node rounds it."""
     levels = _levels(node, operands, MAX_CONSTANT_BITS)
-    scale = _spread(node, operands[1], "scale", array.ndim)
+    scale = _spread(node, operands[1], "scale", array.shape)
     _positive(node, scale.reshape(-1).tolist())
     zero = np.full((1,) * array.ndim, Fraction(0), object)
     if node.op != "BipolarQuant":
-        zero = _spread(node, operands[2], "zero point", array.ndim)
-    scales, zeros = (np.broadcast_to(p, array.shape).reshape(-1) for p in (scale, zero))
-    integers = [
-        _round_constant(value, s, z, levels)
-        for value, s, z in zip(array.reshape(-1).tolist(), scales, zeros, strict=True)
-    ]
-    shifted = [i - z for i, z in zip(integers, zeros, strict=True)]
-    if any(number.denominator != 1 for number in shifted):
-        raise node.refuse("has a zero point that is not whole", "use whole zero points")
-    whole = np.array([int(number) for number in shifted], np.int64).reshape(array.shape)
-    return Quantised(whole, scale)
+        zero = _spread(node, operands[2], "zero point", array.shape)
+    if any(z.denominator != 1 or abs(z) >= 2**MAX_CONSTANT_BITS for z in zero.flat):
+        raise node.refuse(
+            "has a zero point that is not whole or not within 32 bits", "use whole zero points"
+        )
+    integers = _round_constant(array, scale, zero, levels)
+    return Quantised(integers - zero.astype(np.int64), scale)
 
 
-def _round_constant(value: float, scale: Fraction, zero: Fraction, levels: _Levels) -> int:
-    approximate = value / float(scale) + float(zero)
+def _round_constant(
+    array: NDArray[np.float32], scale: NDArray[Any], zero: NDArray[Any], levels: _Levels
+) -> NDArray[np.int64]:
+    """The integers of `array`, before the zero point is taken off again."""
+    approximate = array.astype(np.float64) / scale.astype(np.float64) + zero.astype(np.float64)
+    integers = np.clip(np.round(approximate), levels.lo, levels.hi).astype(np.int64)
     # Far from any tie the float quotient decides; near one, exact arithmetic does.
-    near = abs(approximate * 2 - round(approximate * 2)) < 1e-6 * max(1.0, abs(approximate))
-    if not near and not levels.bipolar and levels.mode in ("ROUND", "HALF_EVEN"):
-        return min(max(round(approximate), levels.lo), levels.hi)
-    exact = Fraction(value) / scale + zero
-    if levels.bipolar:
-        return 1 if exact >= 0 else -1
-    return min(max(round_exact(exact, levels.mode), levels.lo), levels.hi)
+    doubled = approximate * 2
+    near = np.abs(doubled - np.round(doubled)) < 1e-6 * np.maximum(1.0, np.abs(approximate))
+    if levels.bipolar or levels.mode not in ("ROUND", "HALF_EVEN"):
+        near[...] = True
+    scales, zeros = (np.broadcast_to(p, array.shape) for p in (scale, zero))
+    for index in zip(*np.nonzero(near), strict=True):
+        exact = Fraction(array[index].item()) / scales[index] + zeros[index]
+        if levels.bipolar:
+            integers[index] = 1 if exact >= 0 else -1
+        else:
+            integers[index] = min(max(round_exact(exact, levels.mode), levels.lo), levels.hi)
+    return integers
 
 
-def _spread(node: FileNode, tensor: Any, what: str, rank: int) -> NDArray[Any]:
-    """A parameter as an array of Fractions of `rank` axes, broadcastable to the constant."""
+def _spread(node: FileNode, tensor: Any, what: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """A parameter as an array of Fractions with as many axes as `shape`, to which it broadcasts."""
     array = _parameter(node, tensor, what).array
-    exact = np.array([Fraction(v.item()) for v in array.reshape(-1)], object)
+    own = (1,) * (len(shape) - array.ndim) + array.shape
     if array.size == 1:
-        return exact.reshape((1,) * rank)
-    if array.ndim > rank:
-        raise node.refuse(f"its {what} has more axes than its operand")
-    return exact.reshape((1,) * (rank - array.ndim) + array.shape)
+        own = (1,) * len(shape)
+    if len(own) != len(shape) or any(n not in (1, m) for n, m in zip(own, shape, strict=True)):
+        raise node.refuse(
+            f"its {what} of shape {array.shape} does not fit {shape}",
+            "give one, or one a channel",
+        )
+    exact = np.empty(array.size, object)
+    exact[:] = [Fraction(v) for v in array.reshape(-1).tolist()]
+    return exact.reshape(own)
 
 
 def linear_parameters(
-    node: FileNode, operands: Sequence[Any], channels: int
+    node: FileNode, operands: Sequence[Any], channels: int, dtype: np.dtype[Any]
 ) -> tuple[list[Fraction], list[Fraction]]:
-    """(scales, zero points) a channel of a QuantizeLinear or DequantizeLinear of activations."""
+    """(scales, zero points) a channel of a QuantizeLinear or DequantizeLinear of activations that
+    are `dtype` where they are integers."""
     _check_blocks(node)
     scale = _parameter(node, operands[1], "scale")
     zero = operand(list(operands), 2)
     if scale.array.size != 1 and node.attributes.get("axis", 1) not in (1, -1):
         raise node.refuse("is not scaled along the features", "use axis 1")
-    scales = _positive(node, Raw(only_float(scale.array)).fractions(channels))
+    scales = _positive(node, Raw(only_float(node, scale.array)).fractions(node, channels))
     if zero is None:
         return scales, [Fraction(0)] * channels
-    return scales, _parameter(node, zero, "zero point").fractions(channels)
+    _check_zero(node, zero, dtype)
+    return scales, zero.fractions(node, channels)
 
 
 def _check_blocks(node: FileNode) -> None:
@@ -165,45 +194,67 @@ def _check_blocks(node: FileNode) -> None:
         raise node.refuse("is scaled in blocks", "scale per tensor or per channel")
 
 
-def of_quantize_linear(node: FileNode, operands: Sequence[Any], channels: int) -> Quantiser:
-    """ONNX: saturate(round_half_even(x / scale) + zero); the zero point enters after rounding."""
-    scales, zeros = linear_parameters(node, operands, channels)
+def _check_zero(node: FileNode, zero: Any, dtype: np.dtype[Any]) -> None:
+    found = _parameter(node, zero, "zero point").array.dtype
+    if found != dtype:
+        raise node.refuse(f"its zero point is {found}, not {dtype}", "use one integer type")
+
+
+def linear_dtype(node: FileNode, operands: Sequence[Any]) -> np.dtype[Any]:
+    """The integer type to which a QuantizeLinear quantises."""
     zero = operand(list(operands), 2)
-    kind = np.dtype(np.uint8) if zero is None else zero.array.dtype
-    if kind not in (np.int8, np.uint8):
-        raise node.refuse(f"quantises to {kind}", "use int8 or uint8")
-    limits = np.iinfo(kind)
-    conditions, meaning = [], []
-    for s, z in zip(scales, zeros, strict=True):
-        rounded = range(int(limits.min - z) + 1, int(limits.max - z) + 1)
-        conditions.append(
-            tuple(Condition(Surd((t - HALF) * s), strict=t % 2 != 0) for t in rounded)
-        )
-        meaning.append((Affine(s, -z * s),))
-    return Quantiser(int(limits.min), tuple(conditions), tuple(meaning))
+    if zero is None:
+        return np.dtype(np.uint8)
+    dtype = _parameter(node, zero, "zero point").array.dtype
+    if dtype not in (np.int8, np.uint8):
+        raise node.refuse(f"quantises to {dtype}", "use int8 or uint8")
+    return dtype
+
+
+def of_quantize_linear(
+    node: FileNode, operands: Sequence[Any], channels: int, dtype: np.dtype[Any]
+) -> Quantiser:
+    """ONNX: saturate(round_half_even(x / scale) + zero); the zero point enters after rounding."""
+    scales, zeros = linear_parameters(node, operands, channels, dtype)
+    lo, hi = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+
+    def bounds(zero: Fraction) -> list[tuple[Fraction, bool]]:
+        rounded = range(int(lo - zero) + 1, int(hi - zero) + 1)
+        return [(level - HALF, level % 2 == 0) for level in rounded]
+
+    # The bounds count from the zero point already.
+    cuts = _cuts(scales, zeros, bounds)
+    return Quantiser(
+        lo, cuts, tuple((Affine(s, -z * s),) for s, z in zip(scales, zeros, strict=True))
+    )
 
 
 def dequantised_constant(node: FileNode, array: NDArray[Any], operands: Sequence[Any]) -> Quantised:
     """The constant integers `array` with the scale and zero point of a DequantizeLinear."""
     _check_blocks(node)
-    if array.dtype.kind not in "iu":
-        raise node.refuse("its operand is not of an integer type")
-    axis = int(node.attributes.get("axis", 1))
-    scale = _along(node, operands[1], "scale", array, axis)
+    if array.dtype not in (np.int8, np.uint8, np.int32):
+        raise node.refuse(f"its operand is {array.dtype}", "use int8, uint8 or int32")
+    scale = _along(node, operands[1], "scale", array)
+    only_float(node, operands[1].array)
     _positive(node, scale.reshape(-1).tolist())
     zero = operand(list(operands), 2)
     integers = array.astype(np.int64)
     if zero is not None:
-        integers = integers - _along(node, zero, "zero point", array, axis).astype(np.int64)
+        _check_zero(node, zero, array.dtype)
+        integers = integers - _along(node, zero, "zero point", array).astype(np.int64)
     return Quantised(integers, scale)
 
 
-def _along(node: FileNode, tensor: Any, what: str, array: NDArray[Any], axis: int) -> NDArray[Any]:
+def _along(node: FileNode, tensor: Any, what: str, array: NDArray[Any]) -> NDArray[Any]:
+    """A parameter of a DequantizeLinear as Fractions that broadcast along its axis of `array`."""
+    axis = node.attributes.get("axis", 1)
     values = _parameter(node, tensor, what).array
-    exact = np.array([Fraction(v.item()) for v in values.reshape(-1)], object)
     shape = [1] * array.ndim
     if values.size > 1:
-        if not -array.ndim <= axis < array.ndim or array.shape[axis] != values.size:
-            raise node.refuse(f"its {what} does not fit axis {axis}")
+        fits = -array.ndim <= axis < array.ndim and array.shape[axis] == values.size
+        if values.ndim != 1 or not fits:
+            raise node.refuse(f"its {what} does not fit axis {axis}", "give one a channel")
         shape[axis] = values.size
+    exact = np.empty(values.size, object)
+    exact[:] = [Fraction(v) for v in values.reshape(-1).tolist()]
     return exact.reshape(shape)

@@ -7,11 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetrain.compiler.errors import InputError
+from edgetrain.compiler.onnx_io.exact import NotExpressibleError
 from edgetrain.compiler.onnx_io.file import FileNode, ModelFile, label
+from edgetrain.compiler.onnx_io.signatures import check_signature
 from edgetrain.compiler.onnx_io.tensors import Raw
 
 Handler: TypeAlias = Callable[[FileNode, list[Any]], Any]
 """(node, operands; None where one is left out) → the tensor of its first output."""
+
+_FLOAT32 = 1
+"""Of `Cast`, as ONNX counts element types."""
 
 
 class Reader:
@@ -45,21 +50,26 @@ class Reader:
         return known[self.file.output]
 
     def _dispatch(self, node: FileNode, operands: list[Any]) -> Any:
-        if node.op == "Constant":
-            value = node.attributes.get("value", node.attributes.get("value_float"))
-            if isinstance(value, float):
-                value = np.array(value, np.float32)
-            if not isinstance(value, np.ndarray):
-                raise node.refuse("holds no tensor", "use the attribute value")
-            return Raw(value)
-        handler = self.handlers.get(node.op)
+        handler = _constant if node.op == "Constant" else self.handlers.get(node.op)
         if handler is None:
             supported = ", ".join(sorted({*self.handlers, "Constant"}))
             raise node.refuse("is not supported", f"supported are {supported}")
+        check_signature(node)
         try:
             return handler(node, operands)
-        except (ValueError, TypeError, IndexError, OverflowError, ZeroDivisionError) as error:
-            raise node.refuse(str(error) or "is malformed") from error
+        except NotExpressibleError as error:
+            raise node.refuse(str(error), "quantise between them") from error
+        except InputError as error:
+            if error.where:
+                raise
+            raise node.refuse(error.what, error.remedy) from error
+
+
+def _constant(node: FileNode, operands: list[Any]) -> Raw:
+    value = node.attributes.get("value", node.attributes.get("value_float"))
+    if value is None:
+        raise node.refuse("holds no tensor", "use the attribute value")
+    return Raw(np.array(value, np.float32) if isinstance(value, float) else value)
 
 
 def operand(operands: list[Any], position: int) -> Any:
@@ -67,25 +77,28 @@ def operand(operands: list[Any], position: int) -> Any:
     return operands[position] if position < len(operands) else None
 
 
-def only_float(array: NDArray[Any]) -> NDArray[np.float32]:
+def only_float(node: FileNode, array: NDArray[Any]) -> NDArray[np.float32]:
     if array.dtype != np.float32:
-        raise ValueError(f"a float32 tensor is needed, not {array.dtype}")
+        raise node.refuse(f"has an operand of type {array.dtype}", "store it as float32")
     return array
 
 
-def same_shape(node: FileNode, operands: list[Any]) -> Any:
-    """Ops that leave a (batch, features) activation as it is, and a constant but for its shape."""
-    tensor = operands[0]
-    if tensor is None:
-        raise node.refuse("has no operand")
-    if isinstance(tensor, Raw) and node.op in ("Flatten", "Reshape"):
+def check_keeps_shape(node: FileNode, operands: list[Any], features: int | None) -> None:
+    """Raise InputError unless `node` leaves an activation (batch, features) as it is; `features` is
+    None for constants."""
+    if features is None and node.op in ("Flatten", "Reshape"):
         raise node.refuse("reshapes a constant", "store it in its final shape")
     if node.op == "Flatten" and node.attributes.get("axis", 1) != 1:
         raise node.refuse("does not keep the batch axis", "use axis 1")
-    if node.op == "Reshape":
-        shape = operand(operands, 1)
-        if not isinstance(shape, Raw) or shape.array.size != 2:
-            raise node.refuse("does not reshape to (batch, features)")
-    if node.op == "Cast" and node.attributes.get("to") != 1:
-        raise node.refuse("casts to another type than float32")
-    return tensor
+    if node.op == "Reshape" and not _keeps(operands[1], features):
+        raise node.refuse("does not reshape to (batch, features)", "use a plain chain of layers")
+    if node.op == "Cast" and node.attributes.get("to") != _FLOAT32:
+        raise node.refuse("casts to another type than float32", "leave the cast out")
+
+
+def _keeps(shape: Any, features: int | None) -> bool:
+    if not isinstance(shape, Raw) or shape.array.dtype != np.int64 or shape.array.shape != (2,):
+        return False
+    batch, width = shape.array.tolist()
+    # -1 is what remains, which is `features` only where the batch is the same (0) or one.
+    return width in (0, features) or (width == -1 and batch in (0, 1))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -9,7 +10,15 @@ from numpy.typing import NDArray
 
 from edgetrain.compiler.graph import Value
 from edgetrain.compiler.onnx_io.exact import Affine, Chain
+from edgetrain.compiler.onnx_io.file import FileNode
 from edgetrain.compiler.types import Int
+
+
+def check_vector(node: FileNode, shape: tuple[int, ...], length: int) -> None:
+    """Raise InputError unless a constant of `shape` is one number, or one for each channel."""
+    size = prod(shape)
+    if size not in (1, length) or (shape and shape[-1] != size):
+        raise node.refuse(f"shape {shape} is not one number a channel ({length})")
 
 
 @dataclass(frozen=True)
@@ -18,12 +27,10 @@ class Raw:
 
     array: NDArray[Any]
 
-    def fractions(self, length: int) -> list[Fraction]:
-        """One exact number a channel: a scalar is repeated; ValueError for any other shape."""
-        flat = self.array.reshape(-1)
-        if flat.size not in (1, length) or (self.array.ndim and self.array.shape[-1] != flat.size):
-            raise ValueError(f"shape {self.array.shape} is not one number a channel ({length})")
-        numbers = [Fraction(v.item()) for v in flat]
+    def fractions(self, node: FileNode, length: int) -> list[Fraction]:
+        """One exact number a channel for `node`: a scalar is repeated, any other shape refused."""
+        check_vector(node, self.array.shape, length)
+        numbers = [Fraction(v) for v in self.array.reshape(-1).tolist()]
         return numbers * length if len(numbers) == 1 else numbers
 
 
@@ -37,12 +44,12 @@ class Quantised:
     def transposed(self, axes: tuple[int, ...]) -> "Quantised":
         return Quantised(self.integers.transpose(axes), self.scale.transpose(axes))
 
-    def fractions(self, length: int) -> list[Fraction]:
+    def fractions(self, node: FileNode, length: int) -> list[Fraction]:
+        """As of `Raw`."""
+        check_vector(node, self.integers.shape, length)
         scale = np.broadcast_to(self.scale, self.integers.shape).reshape(-1)
-        flat = self.integers.reshape(-1)
-        if flat.size not in (1, length):
-            raise ValueError(f"shape {self.integers.shape} is not one number a channel ({length})")
-        numbers = [int(i) * s for i, s in zip(flat, scale, strict=True)]
+        flat = self.integers.reshape(-1).tolist()
+        numbers = [i * s for i, s in zip(flat, scale, strict=True)]
         return numbers * length if len(numbers) == 1 else numbers
 
 
@@ -89,6 +96,7 @@ class Codes:
     """The integers of a QuantizeLinear, before a DequantizeLinear gives them their meaning."""
 
     activation: Activation
+    dtype: np.dtype[Any]
 
 
 @dataclass(frozen=True)
