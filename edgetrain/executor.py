@@ -1,9 +1,13 @@
-"""One nest in NumPy: vectorised over the dims of an output and over a batch, in exact order over
-the dims that it folds."""
+"""One nest in NumPy: vectorised over the dims of an output and over a batch.
+
+Integer folds are exact in any order, so they are vectorised too where that is quicker; a float fold
+takes its turns one by one, as its contract says.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,95 +24,145 @@ from edgetrain.compiler.expr import (
     working_type,
 )
 from edgetrain.compiler.layout import storage_dtype
-from edgetrain.compiler.nest import ACCUMULATOR, Nest, Out, Read
-from edgetrain.compiler.types import Int, Scalar
+from edgetrain.compiler.nest import ACCUMULATOR, Fold, Nest, Out, Read
+from edgetrain.compiler.types import Int
+from edgetrain.contraction import Contraction
 
 Array = NDArray[Any]
+Turn = tuple[int, ...]
 
-_FOLD: dict[str, Callable[[Array, Array], Array]] = {
+_FEW_ELEMENTS = 4096
+"""Of a turn: below, the overhead of each NumPy call outweighs the work, and turns are merged."""
+
+_MERGE: dict[str, Callable[..., Array]] = {"add": np.add.reduce, "max": np.maximum.reduce}
+_STEP: dict[str, Callable[[Array, Array], Array]] = {
     "add": np.add,
-    "max": lambda a, b: np.where(a < b, b, a),
+    "max": PRIMITIVES["max"].numpy,
 }
 
 
 class Tensor(NamedTuple):
-    """An operand; `batched`: its first axis is the batch, which the nest does not know."""
+    """An operand; `batched`: its last axis is the batch, which the nest does not know.
+
+    The batch comes last so that a constant of a channel meets a long run of its samples.
+    """
 
     array: Array
     batched: bool
 
+    @staticmethod
+    def samples(array: Array) -> "Tensor":
+        """A batch whose first axis counts the samples, as users have it."""
+        return Tensor(np.moveaxis(array, 0, -1), True)
 
-@dataclass(frozen=True)
-class _Scope:
-    """What an expression sees: arrays that broadcast over (batch, *dims of the output)."""
-
-    out_dims: tuple[str, ...]
-    sizes: Mapping[str, int]
-    turn: Mapping[str, int]
-    locals: Mapping[str, Array]
-
-    def index(self, dim: Dim) -> Array:
-        if dim.name in self.turn:
-            return np.asarray(self.turn[dim.name])
-        axis = self.out_dims.index(dim.name)
-        shape = [1] * (len(self.out_dims) + 1)
-        shape[axis + 1] = dim.size
-        return np.arange(dim.size).reshape(shape)
+    def by_sample(self) -> Array:
+        """The batch with the samples along the first axis."""
+        return np.moveaxis(self.array, -1, 0) if self.batched else self.array
 
 
 class NestExecutor:
     """`nest`, ready to run; `fixed` are its constant operands by position."""
 
     def __init__(self, nest: Nest, fixed: Mapping[int, Array]) -> None:
-        self.nest = nest
-        self._contractions = [_Contraction.of(nest, out, fixed) for out in nest.outs]
+        self._outs = [_OutPlan(nest, out, fixed) for out in nest.outs]
 
     def __call__(self, operands: Sequence[Tensor]) -> list[Tensor]:
-        batched = any(operand.batched for operand in operands)
-        results = []
-        for out, contraction in zip(self.nest.outs, self._contractions, strict=True):
-            array = self._out(out, contraction, operands)
-            shape = tuple(self.nest.sizes[d] for d in out.dims)
-            lead = next((len(o.array) for o in operands if o.batched), 1)
-            full = np.broadcast_to(array, (lead, *shape)).astype(
-                storage_dtype(out.type), copy=False
-            )
-            results.append(Tensor(full if batched else full[0], batched))
-        return results
+        """The results; batched if any operand is."""
+        samples = next((o.array.shape[-1] for o in operands if o.batched), None)
+        return [plan(operands, samples) for plan in self._outs]
 
-    def _out(
-        self, out: Out, contraction: "_Contraction | None", operands: Sequence[Tensor]
-    ) -> Array:
-        fold = out.fold
-        if fold is None:
-            return self._evaluate(out, out.body, operands, {})
-        if contraction is not None:
-            total = contraction(operands)
-        else:
-            dims = self.nest.folded_dims(out)
-            dtype = storage_dtype(fold.type)
-            total = self._evaluate(out, fold.init, operands, {}).astype(dtype)
-            for indices in product(*(range(self.nest.sizes[d]) for d in dims)):
-                turn = dict(zip(dims, indices, strict=True))
-                term = self._evaluate(out, fold.term, operands, turn).astype(dtype, copy=False)
-                total = _FOLD[fold.op](total, term)
-        return self._evaluate(out, out.body, operands, {}, total)
 
-    def _evaluate(
+class _OutPlan:
+    """All of one output that does not depend on the operands' elements."""
+
+    def __init__(self, nest: Nest, out: Out, fixed: Mapping[int, Array]) -> None:
+        self._shape = tuple(nest.sizes[d] for d in out.dims)
+        self._elements = prod(self._shape)
+        self._dtype = storage_dtype(out.type)
+        self._fold = out.fold
+        self._body = _Evaluator(nest, out.body, out.dims, (), fixed)
+        if out.fold is None:
+            return
+        folded = nest.folded_dims(out)
+        self._contraction = Contraction.of(nest, out, fixed)
+        self._init = _Evaluator(nest, out.fold.init, out.dims, (), fixed)
+        self._term = _Evaluator(nest, out.fold.term, out.dims, folded, fixed)
+        self._turns: list[Turn] = list(product(*(range(nest.sizes[d]) for d in folded)))
+        self._merged = None
+        if isinstance(out.fold.type, Int):
+            self._merged = _Evaluator(nest, out.fold.term, (*out.dims, *folded), (), fixed)
+        self._merged_shape = (*self._shape, *(nest.sizes[d] for d in folded))
+        self._merged_axes = tuple(range(len(out.dims), len(out.dims) + len(folded)))
+
+    def __call__(self, operands: Sequence[Tensor], samples: int | None) -> Tensor:
+        total = None if self._fold is None else self._total(self._fold, operands, samples or 1)
+        value = self._body(operands, (), total)
+        shape = (*self._shape, samples or 1)
+        if value.shape != shape:
+            value = np.broadcast_to(value, shape)
+        if value.dtype != self._dtype:
+            value = value.astype(self._dtype)
+        return Tensor(value[..., 0], False) if samples is None else Tensor(value, True)
+
+    def _total(self, fold: Fold, operands: Sequence[Tensor], samples: int) -> Array:
+        """The finished fold."""
+        if self._contraction is not None:
+            return self._contraction([o.array for o in operands])
+        dtype = storage_dtype(fold.type)
+        total = np.asarray(self._init(operands, ())).astype(dtype)
+        few = self._elements * samples < _FEW_ELEMENTS
+        if self._merged is not None and few and self._merged_axes:
+            terms = np.broadcast_to(self._merged(operands, ()), (*self._merged_shape, samples))
+            merged = _MERGE[fold.op](terms, axis=self._merged_axes, dtype=dtype)
+            return _STEP[fold.op](total, merged)
+        for turn in self._turns:
+            term = np.asarray(self._term(operands, turn))
+            total = _STEP[fold.op](total, term.astype(dtype, copy=False))
+        return total
+
+
+class _Evaluator:
+    """An expression over arrays that broadcast over (*axes, batch), at a turn of other dims."""
+
+    def __init__(
         self,
-        out: Out,
+        nest: Nest,
         expr: Expr,
-        operands: Sequence[Tensor],
-        turn: Mapping[str, int],
-        accumulated: Array | None = None,
+        axes: tuple[str, ...],
+        turn_dims: tuple[str, ...],
+        fixed: Mapping[int, Array],
+    ) -> None:
+        self._space = _Space(axes, turn_dims, nest.sizes)
+        self._nest = nest
+        reads = {read.local: i for i, read in enumerate(nest.reads)}
+        wanted = sorted(reads[name] for name in _locals_of(expr, nest.reads))
+        self._loads = [_Load(nest, i, self._space, fixed.get(i)) for i in wanted]
+        self._formula = _Formula(expr, self._space)
+
+    def __call__(
+        self, operands: Sequence[Tensor], turn: Turn, accumulated: Array | None = None
     ) -> Array:
-        wanted = _locals_of(expr, self.nest.reads)
-        known: dict[str, Array] = {} if accumulated is None else {ACCUMULATOR: accumulated}
-        scope = _Scope(out.dims, self.nest.sizes, turn, known)
-        for read, operand in zip(self.nest.reads, operands, strict=True):
-            if read.local in wanted:
-                known[read.local] = _gather(read, operand, scope)
-        return evaluate(expr, scope)
+        known: dict[str, Array] = {}
+        if accumulated is not None:
+            known[ACCUMULATOR] = accumulated
+        for load in self._loads:
+            known[load.local] = load(operands[load.position], turn, known)
+        return self._formula(known, turn)
+
+
+@dataclass(frozen=True)
+class _Space:
+    """Which dims are axes of the arrays (before the batch), and which are fixed by a turn."""
+
+    axes: tuple[str, ...]
+    turn_dims: tuple[str, ...]
+    sizes: Mapping[str, int]
+
+    def index(self, name: str) -> Array:
+        """The index of a dim that is an axis, along that axis."""
+        shape = [1] * (len(self.axes) + 1)
+        shape[self.axes.index(name)] = self.sizes[name]
+        return np.arange(self.sizes[name]).reshape(shape)
 
 
 def _locals_of(expr: Expr, reads: Sequence[Read]) -> set[str]:
@@ -124,110 +178,99 @@ def _locals_of(expr: Expr, reads: Sequence[Read]) -> set[str]:
     return wanted
 
 
-def _gather(read: Read, operand: Tensor, scope: _Scope) -> Array:
-    """The elements that `read` sees, broadcastable over (batch, *dims)."""
-    lead = 1 if operand.batched else 0
-    if all(isinstance(i, Dim) for i in read.access) and len(set(read.access)) == len(read.access):
-        names = [i.name for i in read.access if isinstance(i, Dim)]
-        array = operand.array
-        fixed = tuple(scope.turn.get(name, slice(None)) for name in names)
-        array = array[(slice(None),) * lead + fixed]
-        free = [name for name in names if name not in scope.turn]
-        order = sorted(range(len(free)), key=lambda i: scope.out_dims.index(free[i]))
-        array = array.transpose((*range(lead), *(lead + i for i in order)))
-        shape = [1] * (len(scope.out_dims) + 1)
-        if operand.batched:
-            shape[0] = len(array)
-        for name in free:
-            shape[scope.out_dims.index(name) + 1] = scope.sizes[name]
-        return array.reshape(shape)
-    indices = [evaluate(index, scope) for index in read.access]
-    if operand.batched:
-        rows = np.arange(len(operand.array)).reshape((-1,) + (1,) * len(scope.out_dims))
-        indices.insert(0, rows)
-    return np.asarray(operand.array[tuple(indices)])
+class _Load:
+    """The elements that one read sees."""
 
-
-def evaluate(expr: Expr, scope: _Scope) -> Array:
-    """`expr` in arrays of the working type of each primitive."""
-    values: dict[Expr, Array] = {}
-    for node in subexpressions(expr):
-        if isinstance(node, Const):
-            values[node] = np.asarray(node.value, storage_dtype(node.type))
-        elif isinstance(node, Local):
-            values[node] = scope.locals[node.name]
-        elif isinstance(node, Dim):
-            values[node] = scope.index(node)
+    def __init__(self, nest: Nest, position: int, space: _Space, fixed: Array | None) -> None:
+        read = nest.reads[position]
+        self.local = read.local
+        self.position = position
+        self._space = space
+        names = [index.name for index in read.access if isinstance(index, Dim)]
+        self._plain = len(names) == len(read.access) == len(set(names))
+        self._cache: dict[Turn, Array] | None = None
+        if self._plain:
+            self._prepare_view(names)
+            self._cache = {} if fixed is not None else None
         else:
-            values[node] = _apply(node, [values[a] for a in node.args])
-    return values[expr]
+            self._indices = [_Formula(index, space) for index in read.access]
+
+    def _prepare_view(self, names: Sequence[str]) -> None:
+        """A view: pick the turn's indices, order the axes, insert those that are missing."""
+        space = self._space
+        self._picks = [
+            space.turn_dims.index(name) if name in space.turn_dims else None for name in names
+        ]
+        free = [name for name in names if name not in space.turn_dims]
+        self._order = sorted(range(len(free)), key=lambda i: space.axes.index(free[i]))
+        self._shape = tuple(space.sizes[a] if a in free else 1 for a in space.axes)
+
+    def __call__(self, operand: Tensor, turn: Turn, known: Mapping[str, Array]) -> Array:
+        if self._cache is not None:
+            if turn not in self._cache:
+                self._cache[turn] = np.ascontiguousarray(self._view(operand, turn))
+            return self._cache[turn]
+        if self._plain:
+            return self._view(operand, turn)
+        indices = [np.asarray(index(known, turn)) for index in self._indices]
+        if operand.batched:
+            indices.append(np.arange(operand.array.shape[-1]))
+        return np.asarray(operand.array[tuple(indices)])
+
+    def _view(self, operand: Tensor, turn: Turn) -> Array:
+        array = operand.array if operand.batched else operand.array[..., None]
+        array = array[tuple(slice(None) if p is None else turn[p] for p in self._picks)]
+        if len(self._order) > 1:
+            array = array.transpose((*self._order, len(self._order)))
+        return array.reshape((*self._shape, array.shape[-1]))
 
 
-def _apply(node: Apply, arguments: list[Array]) -> Array:
-    dtype = storage_dtype(working_type(node))
-    cast = [a.astype(dtype, copy=False) for a in arguments]
-    if node.op == "select":
-        cast[0] = arguments[0]
-    return PRIMITIVES[node.op].numpy(*cast)
+class _Formula:
+    """The primitives of an expression in order, each in arrays of its working type."""
 
+    def __init__(self, expr: Expr, space: _Space) -> None:
+        nodes = list(subexpressions(expr))
+        slot = {node: i for i, node in enumerate(nodes)}
+        self._registers: list[Any] = [None] * len(nodes)
+        self._locals: list[tuple[int, str]] = []
+        self._turns: list[tuple[int, int]] = []
+        self._steps: list[tuple[int, Callable[..., Array], tuple[tuple[int, Any], ...]]] = []
+        for node, i in slot.items():
+            if isinstance(node, Const):
+                self._registers[i] = np.asarray(node.value, storage_dtype(node.type))
+            elif isinstance(node, Local):
+                self._locals.append((i, node.name))
+            elif isinstance(node, Dim):
+                if node.name in space.turn_dims:
+                    self._turns.append((i, space.turn_dims.index(node.name)))
+                else:
+                    self._registers[i] = space.index(node.name)
+            else:
+                arguments = tuple(
+                    (slot[a], dtype) for a, dtype in zip(node.args, _casts(node), strict=True)
+                )
+                self._steps.append((i, PRIMITIVES[node.op].numpy, arguments))
 
-@dataclass(frozen=True)
-class _Contraction:
-    """A sum of products over one dim, done by a matrix product in floats that is exact.
-
-    Every partial sum, in whatever order, is an integer below 2^24 (float32) or 2^53 (float64), so
-    that no rounding happens and the order cannot matter.
-    """
-
-    data: int
-    matrix: Array
-    bias: int | None
-    type: Scalar
-
-    @staticmethod
-    def of(nest: Nest, out: Out, fixed: Mapping[int, Array]) -> "_Contraction | None":
-        """The contraction that `out` is, or None."""
-        fold, dims = out.fold, nest.folded_dims(out)
-        if fold is None or fold.op != "add" or len(dims) != 1 or len(out.dims) != 1:
-            return None
-        term = fold.term
-        if not (isinstance(term, Apply) and term.op == "mul" and isinstance(fold.type, Int)):
-            return None
-        k, n = Dim(dims[0], nest.sizes[dims[0]]), Dim(out.dims[0], nest.sizes[out.dims[0]])
-        position = {read.local: i for i, read in enumerate(nest.reads)}
-        data = weights = None
-        for argument in term.args:
-            at = position.get(argument.name) if isinstance(argument, Local) else None
-            if at is None:
-                return None
-            if nest.reads[at].access == (k,):
-                data = at
-            elif at in fixed and nest.reads[at].access in ((k, n), (n, k)):
-                weights = at
-        if data is None or weights is None:
-            return None
-        bias = None
-        if isinstance(fold.init, Local):
-            bias = position[fold.init.name]
-            if bias not in fixed or nest.reads[bias].access != (n,):
-                return None
-        elif not (isinstance(fold.init, Const) and fold.init.value == 0):
-            return None
-        matrix = fixed[weights].astype(np.float64)
-        if nest.reads[weights].access == (n, k):
-            matrix = matrix.T
-        scalar = nest.reads[data].type.scalar
-        assert isinstance(scalar, Int)
-        largest = float(np.abs(matrix).sum(axis=0).max(initial=0)) * max(-scalar.lo, scalar.hi, 1)
-        if largest >= 2**53:
-            return None
-        dtype = np.float32 if largest < 2**24 else np.float64
-        return _Contraction(data, np.ascontiguousarray(matrix, dtype), bias, fold.type)
-
-    def __call__(self, operands: Sequence[Tensor]) -> Array:
-        data = operands[self.data].array
-        total = np.atleast_2d(data.astype(self.matrix.dtype)) @ self.matrix
-        result: Array = total.astype(storage_dtype(self.type))
-        if self.bias is not None:
-            result = result + operands[self.bias].array.astype(result.dtype)
+    def __call__(self, known: Mapping[str, Array], turn: Turn) -> Array:
+        registers = self._registers.copy()
+        for i, name in self._locals:
+            registers[i] = known[name]
+        for i, position in self._turns:
+            registers[i] = np.asarray(turn[position])
+        for i, function, arguments in self._steps:
+            values = []
+            for source, dtype in arguments:
+                value = registers[source]
+                values.append(value if value.dtype == dtype else value.astype(dtype))
+            registers[i] = function(*values)
+        result: Array = registers[-1]
         return result
+
+
+def _casts(node: Apply) -> list[np.dtype[Any]]:
+    """The type in which each argument enters."""
+    working = storage_dtype(working_type(node))
+    casts = [working] * len(node.args)
+    if node.op == "select":
+        casts[0] = np.dtype(np.bool_)
+    return casts

@@ -3,12 +3,15 @@
 It knows values, not addresses, so that an error of the memory plan shows as a mismatch.
 """
 
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Value, check_array
@@ -20,7 +23,13 @@ Array = NDArray[Any]
 
 _CHUNK = 1024
 """Samples evaluated together: their intermediates stay in cache."""
-_THREADS = 2
+
+
+@cache
+def _workers() -> tuple[ThreadPoolExecutor, ThreadpoolController]:
+    """Our threads, one a core, and the switch that keeps BLAS from starting its own in each."""
+    return ThreadPoolExecutor(os.cpu_count()), ThreadpoolController()
+
 
 
 class Simulator:
@@ -74,16 +83,16 @@ class Simulator:
                 remedy=f"give (batch, {self.program.input_code.type.size}), not empty",
             )
         chunks = [x[start : start + _CHUNK] for start in range(0, len(x), _CHUNK)]
-        if len(chunks) == 1:
-            codes = self._infer_codes(chunks[0])
-        else:
-            with ThreadPoolExecutor(_THREADS) as pool:
-                codes = np.concatenate(list(pool.map(self._infer_codes, chunks)))
-        return codes if raw else self.program.output_code.decode(codes)
 
-    def _infer_codes(self, x: Array) -> Array:
-        (codes,) = self.run_batch("infer", self.program.input_code.encode(x))
-        return codes
+        def run(chunk: Array) -> Array:
+            (codes,) = self.run_batch("infer", self.program.input_code.encode(chunk))
+            return codes if raw else self.program.output_code.decode(codes)
+
+        if len(chunks) == 1:
+            return run(x)
+        pool, libraries = _workers()
+        with libraries.limit(limits=1, user_api="blas"):
+            return np.concatenate(list(pool.map(run, chunks)))
 
     def run_batch(self, name: str, *inputs: Array) -> tuple[Array, ...]:
         """Run the stateless entry `name` on inputs that have a leading batch axis, codes in and
@@ -91,11 +100,11 @@ class Simulator:
         entry = self.program.entry(name)
         if entry.updates:
             raise InputError(f"entry {name} has state", remedy="run it one sample at a time")
-        values = self._execute(entry, [Tensor(array, True) for array in inputs])
+        values = self._execute(entry, [Tensor.samples(array) for array in inputs])
         batch = len(inputs[0])
         results = []
         for output in entry.outputs:
-            array = values[output].array
+            array = values[output].by_sample()
             if not values[output].batched:
                 array = np.broadcast_to(array, (batch, *array.shape))
             results.append(array)
@@ -114,7 +123,7 @@ class Simulator:
         values |= {name: Tensor(array, False) for name, array in self.state.items()}
         for name, tensor in zip(entry.inputs, inputs, strict=True):
             kind = self.program.buffers[name].type
-            if tensor.array.shape[tensor.batched :] != kind.shape:
+            if tensor.array.shape[: tensor.array.ndim - tensor.batched] != kind.shape:
                 raise InputError(f"input {name} has shape {tensor.array.shape}, not {kind}")
             dtype = storage_dtype(kind.scalar)
             values[name] = Tensor(tensor.array.astype(dtype, copy=False), tensor.batched)

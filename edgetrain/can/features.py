@@ -234,16 +234,15 @@ def extract(frames: Frames, table: IdentifierTable) -> NDArray[np.uint8]:
         gap,
         gap_before,
     )
-    bit, source, coefficient, timed = (Tensor(t, False) for t in comparison_tables())
-    identity = (Tensor(frames.id, True), Tensor(frames.extended.astype(np.uint8), True))
-    operands = [*identity, Tensor(period, True), bit, source, coefficient, timed]
+    tables = [Tensor(t, False) for t in comparison_tables()]
+    extended = frames.extended.astype(np.uint8)
+    executor = NestExecutor(features_nest(), {})
     chunks = []
     for start in range(0, n, _CHUNK):
-        part = slice(start, start + _CHUNK)
-        cut = [Tensor(o.array[part], True) if o.batched else o for o in operands]
-        nest = NestExecutor(features_nest(), {})
-        (result,) = nest([*cut, Tensor(measures[part], True)])
-        chunks.append(result.array)
+        cut = slice(start, start + _CHUNK)
+        frame = [Tensor.samples(a[cut]) for a in (frames.id, extended, period)]
+        (result,) = executor([*frame, *tables, Tensor.samples(measures[cut])])
+        chunks.append(result.by_sample())
     return np.concatenate(chunks)
 
 
@@ -251,5 +250,5 @@ _CHUNK = 8192
 
 
 def _run(nest: Nest, *operands: Array) -> Array:
-    (result,) = NestExecutor(nest, {})([Tensor(array, True) for array in operands])
-    return result.array
+    (result,) = NestExecutor(nest, {})([Tensor.samples(array) for array in operands])
+    return result.by_sample()
