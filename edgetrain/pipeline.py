@@ -117,7 +117,9 @@ def write_project(
     _check_replaceable(final)
     board = load_board(program.target)
     final.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=final.parent, prefix=f".{final.name}-") as scratch:
+    # Compilers run elsewhere: no relative path.
+    parent = final.parent.resolve()
+    with tempfile.TemporaryDirectory(dir=parent, prefix=f".{final.name}-") as scratch:
         work = Path(scratch, "project")
         (work / "src").mkdir(parents=True)
         save_program(program, work)

@@ -1,0 +1,37 @@
+"""From a model, named or on file, to a built project where a user expects it."""
+
+import re
+from pathlib import Path
+
+from edgetrain.board import Board, load_board
+from edgetrain.pipeline import Program, compile_model, write_project
+from edgetrain.toolchain import Optimise
+from edgetrain.workloads import find_model
+
+
+def compile_project(
+    model: str | Path,
+    board: str | Board = "host",
+    *,
+    directory: str | Path | None = None,
+    toolchain: str = "auto",
+    optimise: Optimise = "speed",
+    with_image: bool = True,
+) -> Program:
+    """Compiles `model`, a file or a workload's name, for `board`.
+
+    With `directory` the project is written there, image included unless `with_image` is false;
+    without, nothing is.  Raises InputError.
+    """
+    program = compile_model(find_model(model), board)
+    if directory is not None:
+        write_project(
+            program, directory, toolchain=toolchain, optimise=optimise, with_image=with_image
+        )
+    return program
+
+
+def default_directory(model: str | Path, board: str) -> Path:
+    """build/<model>-<board>, whatever characters the file's name is made of."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(model).stem).strip("._-")[:64]
+    return Path("build", f"{stem or 'model'}-{load_board(board).name}")
