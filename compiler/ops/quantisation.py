@@ -25,7 +25,7 @@ def threshold(x: TensorType, t: TensorType, *, lowest: int = 0) -> Nest:
     n, level = Dim("n", n_size), Dim("t", levels)
     x_read, t_read = Read("x", (n,), x), Read("t", (n, level), t)
     count = fold("add", le(t_read.value, x_read.value), lift(0), levels)
-    body = add(count.result, lowest)
+    body = add(count.result, lowest) if lowest else count.result
     return Nest(
         (("n", n_size), ("t", levels)),
         (x_read, t_read),

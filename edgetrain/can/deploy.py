@@ -46,14 +46,14 @@ def can_frame_graph(imported: ImportedModel, can: CanModel) -> Graph:
     dlc = b.input("dlc", TensorType((), Int(0, 255)))
     data = b.input("data", f.PAYLOAD)
 
-    def nest(meaning: Nest, *operands: Value) -> Value:
-        return b.nest(meaning, *operands)[0]
+    def nest(name: str, meaning: Nest, *operands: Value) -> Value:
+        return b.nest(meaning, *operands, op=name)[0]
 
     keys = b.constant(np.append(table.key.astype(np.int64), f.KEY.hi), f.KEY)
-    key = nest(f.key_nest(), id_, extended)
-    position = nest(f.position_nest(rows), key, keys)
-    known = nest(f.known_nest(rows), key, position, keys)
-    row = nest(f.row_nest(rows), known, position)
+    key = nest("key", f.key_nest(), id_, extended)
+    position = nest("position", f.position_nest(rows), key, keys)
+    known = nest("known", f.known_nest(rows), key, position, keys)
+    row = nest("row", f.row_nest(rows), known, position)
 
     seen_state = b.state("seen", np.zeros(rows + 1, np.uint8), BOOL)
     time_state = b.state("time", np.zeros(rows + 1, np.uint64), f.TIME)
@@ -66,35 +66,36 @@ def can_frame_graph(imported: ImportedModel, can: CanModel) -> Graph:
 
     period = row_of(b.constant(table.period_us, f.GAP))
     seen = row_of(seen_state)
-    payload = nest(f.payload_nest(), dlc, data)
-    last = nest(f.recall_nest(), seen, row_of(last_state), payload)
-    before = nest(f.recall_nest(), seen, row_of(before_state), payload)
-    gap = nest(f.gap_nest(), seen, t_us, row_of(time_state), period)
-    gap_before = nest(f.recall_gap_nest(), seen, row_of(gap_state), period)
+    payload = nest("payload", f.payload_nest(), dlc, data)
+    last = nest("recall", f.recall_nest(), seen, row_of(last_state), payload)
+    before = nest("recall", f.recall_nest(), seen, row_of(before_state), payload)
+    gap = nest("gap", f.gap_nest(), seen, t_us, row_of(time_state), period)
+    gap_before = nest("recall_gap", f.recall_gap_nest(), seen, row_of(gap_state), period)
     mask, value = (row_of(b.constant(a, Int(0, 255))) for a in (table.mask, table.value))
     measures = nest(
+        "measures",
         f.measures_nest(),
         known,
-        nest(f.violations_nest(), payload, value, mask),
-        nest(f.distance_nest(), payload, last),
-        nest(f.distance_nest(), payload, before),
+        nest("violations", f.violations_nest(), payload, value, mask),
+        nest("distance", f.distance_nest(), payload, last),
+        nest("distance", f.distance_nest(), payload, before),
         gap,
         gap_before,
     )
     tables = [b.constant(t, Int(0, int(t.max()))) for t in f.comparison_tables()]
-    inputs = nest(f.features_nest(), id_, extended, period, *tables, measures)
+    inputs = nest("features", f.features_nest(), id_, extended, period, *tables, measures)
 
     (outputs,) = b.inline(imported.graph, inputs)
-    score = nest(score_nest(outputs.type), outputs, outputs)
-    alarm = nest(alarm_nest(score.type, _threshold(imported, can, score)), score)
-    kind = nest(kind_nest(outputs.type), alarm, outputs)
+    score = nest("score", score_nest(outputs.type), outputs, outputs)
+    alarm = nest("alarm", alarm_nest(score.type, _threshold(imported, can, score)), score)
+    kind = nest("kind", kind_nest(outputs.type), alarm, outputs)
 
     alarmed = b.state("alarmed", np.zeros((), np.uint8), BOOL)
     alarm_time = b.state("alarm_time", np.zeros((), np.uint64), f.TIME)
-    confirmed = nest(confirmed_nest(), alarm, alarmed, t_us, alarm_time)
+    confirmed = nest("confirmed", confirmed_nest(), alarm, alarmed, t_us, alarm_time)
     one = b.constant(np.ones((), np.int64), BOOL)
-    b.update(alarmed, nest(keep_nest(BOOL), alarm, one, alarmed))
-    b.update(alarm_time, nest(keep_nest(f.TIME), alarm, t_us, alarm_time))
+    b.update(alarmed, nest("keep", keep_nest(BOOL), alarm, one, alarmed))
+    b.update(alarm_time, nest("keep", keep_nest(f.TIME), alarm, t_us, alarm_time))
     b.update(before_state, b.apply("put", before_state, row, last))
     b.update(last_state, b.apply("put", last_state, row, payload))
     b.update(gap_state, b.apply("put", gap_state, row, gap))

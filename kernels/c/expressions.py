@@ -10,6 +10,8 @@ from edgetrain.compiler.layout import storage_dtype
 from edgetrain.compiler.types import Float, Int, Scalar
 
 _INT32 = Int(-(2**31), 2**31 - 1)
+# C99 has no literals for these, and its math.h does not belong to a freestanding implementation.
+_NOT_FINITE = {"inf": "(1.0f / 0.0f)", "-inf": "(-1.0f / 0.0f)", "nan": "(0.0f / 0.0f)"}
 
 
 def compute_type(scalar: Scalar) -> str:
@@ -29,8 +31,10 @@ def storage_type(scalar: Scalar) -> str:
 def constant(value: int | float, scalar: Scalar) -> str:
     """A literal of `compute_type(scalar)`, exact."""
     if isinstance(scalar, Float):
-        text = f"{float(np.float32(value)).hex()}f"
-        return f"({text})" if text.startswith("-") else text
+        digits = float(np.float32(value)).hex()
+        if digits in _NOT_FINITE:
+            return _NOT_FINITE[digits]
+        return f"({digits}f)" if digits.startswith("-") else f"{digits}f"
     number = int(value)
     if compute_type(scalar) == "int32_t":
         # -2147483648 is no literal in C: the minus applies to a number that does not fit.

@@ -65,12 +65,15 @@ class NestPrinter:
         self._names = {}
         expressions = [out.body] if out.fold is None else [out.body, out.fold.term, out.fold.init]
         wanted = self._wanted(expressions)
-        self._open("")
+        # Several results are computed one after the other, each in a scope of its own.
+        scoped = len(self._nest.outs) > 1
+        if scoped:
+            self._open("")
         closing = [d for d in out.dims if d not in self._point]
         for name, index in self._point.items():
             self._load(wanted, frozenset(), self._wanted([index]))
             dim = Dim(name, self._nest.sizes[name])
-            self._line(f"const int32_t {_dim_name(name)} = {self._value(index)};")
+            self._line(f"const int32_t {_dim_name(name)} = {_bare(self._value(index))};")
             self._names[dim] = _dim_name(name)
         opened = set(self._point)
         self._load(wanted, frozenset(opened))
@@ -86,10 +89,13 @@ class NestPrinter:
             result.layout,
         )
         value = self._value(out.body)
-        self._line(f"{result.pointer}[{self._value(index)}] = ({storage_type(out.type)}){value};")
+        stored = storage_type(out.type)
+        cast = value if compute_type(out.body.type) == stored else f"({stored}){value}"
+        self._line(f"{result.pointer}[{_bare(self._value(index))}] = {_bare(cast)};")
         for _ in closing:
             self._close()
-        self._close()
+        if scoped:
+            self._close()
 
     def _loop(self, name: str, turns: str) -> None:
         variable = _dim_name(name)
@@ -125,7 +131,7 @@ class NestPrinter:
         operand = self._operands[read.local]
         kind = compute_type(read.type.scalar)
         if operand.layout.bits is None:
-            index = self._value(_flat(read.access, read.type.shape, operand.layout))
+            index = _bare(self._value(_flat(read.access, read.type.shape, operand.layout)))
             stored = f"{operand.pointer}[{index}]"
             return stored if kind == storage_type(read.type.scalar) else f"({kind}){stored}"
         row, column = _row_and_column(read, operand.layout)
@@ -228,22 +234,33 @@ class NestPrinter:
             self._line(f"const uint32_t word_{name} = {rows[name]}[{word}];")
         names, index = dict(self._names), Dim(dim, self._nest.sizes[dim])
         for field in range(fields):
-            self._names = dict(names)
-            base = (
-                f"{word} * {layout.per_word}" if word == "w" else str(int(word) * layout.per_word)
-            )
-            self._open("")
-            self._line(f"const int32_t {_dim_name(dim)} = {base} + {field};")
-            self._names[index] = _dim_name(dim)
+            first = str(int(word) * layout.per_word + field) if word.isdigit() else ""
+            self._names = {**names, index: first or f"({word} * {layout.per_word} + {field})"}
             for name in packed:
                 read = self._reads[name]
                 text = f"et_field_{_sign(read)}(&word_{name}, {field}, {layout.bits})"
-                self._line(f"const int32_t {_local_name(name)} = {text};")
-                self._names[read.value] = _local_name(name)
-            self._load(wanted, frozenset(opened | {dim}))
+                self._names[read.value] = text
+            for name in wanted:
+                read = self._reads[name]
+                if read.value not in self._names and self._nest.depends_on(read.value) <= {
+                    *opened,
+                    dim,
+                }:
+                    self._names[read.value] = self._element(read)
             self._accumulate(fold)
-            self._close()
         self._names = names
+
+
+def _bare(text: str) -> str:
+    """`text` without a pair of parentheses around all of it."""
+    if not (text.startswith("(") and text.endswith(")")):
+        return text
+    depth = 0
+    for position, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if depth == 0 and position < len(text) - 1:
+            return text
+    return text[1:-1]
 
 
 def _dim_name(name: str) -> str:

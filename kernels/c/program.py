@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgetrain.compiler.program import Buffer, Call, Entry, Program
 from edgetrain.compiler.types import Float, Int, Scalar
-from edgetrain.kernels.c.expressions import compute_type, constant, storage_type
+from edgetrain.kernels.c.expressions import constant, storage_type
 from edgetrain.kernels.c.nests import NestPrinter, Operand
 
 _PER_LINE = 12
@@ -251,14 +251,13 @@ def _check(name: str, buffer: Buffer) -> list[str]:
     scalar = buffer.type.scalar
     if isinstance(scalar, Float):
         return []
-    stored = np.iinfo(_numpy(buffer))
+    dtype = np.dtype(_numpy(buffer))
+    stored = np.iinfo(dtype)
     element = name if buffer.type.shape == () else f"{name}[i]"
-    kind = compute_type(scalar | Int(int(stored.min), min(int(stored.max), 2**63 - 1)))
-    tests = []
-    if stored.min < scalar.lo:
-        tests.append(f"({kind}){element} < {constant(scalar.lo, scalar)}")
-    if stored.max > scalar.hi:
-        tests.append(f"({kind}){element} > {constant(scalar.hi, scalar)}")
+    # Compared in the element's own type: a cast could turn what is out of range into what is not.
+    lo, hi = (_literal(v, dtype, dtype.kind) for v in (scalar.lo, scalar.hi))
+    tests = [f"{element} < {lo}"] if stored.min < scalar.lo else []
+    tests += [f"{element} > {hi}"] if stored.max > scalar.hi else []
     if not tests:
         return []
     refuse = f"if ({' || '.join(tests)}) {{"
@@ -275,8 +274,7 @@ def _check(name: str, buffer: Buffer) -> list[str]:
 
 def _array(declaration: str, elements: NDArray[Any]) -> list[str]:
     """A C array with an initialiser."""
-    kind = {"u": "u", "i": "", "f": "f"}[elements.dtype.kind]
-    texts = [_literal(v, elements.dtype, kind) for v in elements.tolist()]
+    texts = [_literal(v, elements.dtype, elements.dtype.kind) for v in elements.tolist()]
     rows = [
         "    " + ", ".join(texts[start : start + _PER_LINE]) + ","
         for start in range(0, len(texts), _PER_LINE)
