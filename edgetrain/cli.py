@@ -4,9 +4,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import click
+from rich.console import RenderableType
 
 import edgetrain as et
 from edgetrain.cli_support import MISMATCH, Answer, run, terminal, verb
@@ -122,14 +123,24 @@ def verify(directory: Path, samples: int, seed: int, link: str) -> Answer:
     """
     with terminal().working("verifying"):
         report = et.verify(directory, samples=samples, seed=seed, link=link)
-    return compared(asdict(report), report)
+    return compared(report, asdict(report), facts(asdict(report)))
 
 
-def compared(data: dict[str, Any], report: Any) -> Answer:
-    """The answer of a verb that has compared target and simulator."""
+class Comparison(Protocol):
+    """The report of a verb that has compared target and simulator."""
+
+    @property
+    def bit_exact(self) -> bool: ...
+
+    @property
+    def first_mismatch(self) -> object: ...
+
+
+def compared(report: Comparison, data: dict[str, Any], text: RenderableType) -> Answer:
+    """Exit code 3 and what differs, unless all is equal."""
     if report.bit_exact:
-        return Answer(data, facts(data))
-    return Answer(data, facts(data), MISMATCH, f"mismatch: {report.first_mismatch}")
+        return Answer(data, text)
+    return Answer(data, text, MISMATCH, f"mismatch: {report.first_mismatch}")
 
 
 @verb(cli, "edgetrain boards")
@@ -153,6 +164,23 @@ def boards() -> Answer:
     ]
     keys = ("name", "core", "emulators", "silicon", "description")
     return Answer({"boards": found}, listing(keys, ([b[key] for key in keys] for b in found)))
+
+
+@verb(cli, "edgetrain demo --samples 200")
+@click.option("--samples", type=click.IntRange(1), default=1000, show_default=True)
+@seed_option
+@link_option
+def demo(samples: int, seed: int, link: str) -> Answer:
+    """Run the shipped CAN detector on emulated boards.
+
+    Compiles it for a Cortex-M4 and an RV32IMC, streams CAN frames with attacks through both
+    firmwares and compares every bit with the simulator.
+    """
+    from edgetrain.demo import demo
+
+    with terminal().working("demo") as progress:
+        report = demo(samples=samples, seed=seed, link=link, progress=progress)
+    return compared(report, report.to_json(), report)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
