@@ -14,7 +14,7 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*  ## /  make \1\t/p' Makefile | expand -t 16
 
 demo: $(VENV)/demo.stamp  ## compile the shipped CAN detector, run it on emulated boards, print one table
-	@$(BIN)/python -m edgetrain.demo
+	@$(BIN)/edgetrain demo
 
 test: $(VENV)/dev.stamp  ## run the tests (first installs what they need)
 	@tools/install-tools --if-allowed
