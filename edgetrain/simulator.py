@@ -17,11 +17,12 @@ from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Value, check_array
 from edgetrain.compiler.layout import storage_dtype
 from edgetrain.compiler.program import Entry, Program
+from edgetrain.compiler.types import Int
 from edgetrain.executor import NestExecutor, Tensor
 
 Array = NDArray[Any]
 
-_CHUNK = 1024
+_CHUNK = 2048
 """Samples evaluated together: their intermediates stay in cache."""
 
 
@@ -29,7 +30,6 @@ _CHUNK = 1024
 def _workers() -> tuple[ThreadPoolExecutor, ThreadpoolController]:
     """Our threads, one a core, and the switch that keeps BLAS from starting its own in each."""
     return ThreadPoolExecutor(os.cpu_count()), ThreadpoolController()
-
 
 
 class Simulator:
@@ -100,6 +100,7 @@ class Simulator:
         entry = self.program.entry(name)
         if entry.updates:
             raise InputError(f"entry {name} has state", remedy="run it one sample at a time")
+        self._check_range(entry, inputs)
         values = self._execute(entry, [Tensor.samples(array) for array in inputs])
         batch = len(inputs[0])
         results = []
@@ -113,10 +114,22 @@ class Simulator:
     def run(self, name: str, *inputs: Array) -> tuple[Array, ...]:
         """Run the entry `name` once, codes in and codes out, and take its updates of the state."""
         entry = self.program.entry(name)
+        self._check_range(entry, inputs)
         values = self._execute(entry, [Tensor(np.asarray(array), False) for array in inputs])
         for state, following in entry.updates:
             self.state[state] = values[following].array
         return tuple(values[output].array for output in entry.outputs)
+
+    def _check_range(self, entry: Entry, inputs: tuple[Array, ...]) -> None:
+        """What the device refuses, changing nothing, is refused here too."""
+        for label, name, array in zip(entry.input_names, entry.inputs, inputs, strict=True):
+            scalar = self.program.buffers[name].type.scalar
+            if not isinstance(scalar, Int) or not np.size(array):
+                continue
+            if not (int(np.min(array)) in scalar and int(np.max(array)) in scalar):
+                raise InputError(
+                    f"input {label} is out of range", remedy=f"give {scalar.lo} to {scalar.hi}"
+                )
 
     def _execute(self, entry: Entry, inputs: list[Tensor]) -> dict[str, Tensor]:
         values = dict(self._constants)
