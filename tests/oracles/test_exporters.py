@@ -10,9 +10,9 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
+from tests.oracles.executors import onnxruntime_tensors, qonnx_tensors
 from tests.oracles.judge import judge
 from tests.oracles.models import random_float, random_qdq, random_qonnx
-from tests.oracles.test_models import onnxruntime_tensors, qonnx_tensors
 from tests.support import absent
 
 Signature = tuple[str, str, tuple[str, ...]]

@@ -1,4 +1,4 @@
-"""Generators and evaluator against QONNX's executor and onnxruntime: every difference is judged."""
+"""What the generators of models reach, and that the judge of executors sees what is wrong."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -11,62 +11,11 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from tests.oracles.exact import ExactModel
-from tests.oracles.judge import QUANTISERS, Verdict, judge
+from tests.oracles.executors import qonnx_tensors
+from tests.oracles.judge import Verdict, judge
 from tests.oracles.models import GeneratedModel, random_float, random_qdq, random_qonnx
 
 ROWS = 40
-
-
-def qonnx_tensors(model: onnx.ModelProto, x: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-    """Every tensor of QONNX's executor."""
-    from qonnx.core.modelwrapper import ModelWrapper
-    from qonnx.core.onnx_exec import execute_onnx
-    from qonnx.transformation.infer_shapes import InferShapes
-
-    wrapped = ModelWrapper(model).transform(InferShapes())
-    tensors: dict[str, NDArray[Any]] = execute_onnx(
-        wrapped, {"input": x}, return_full_exec_context=True
-    )
-    return tensors
-
-
-def onnxruntime_tensors(model: onnx.ModelProto, x: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-    """The quantisers' integers and the output, each node run on its own (nothing fused)."""
-    import onnxruntime
-
-    model = onnx.ModelProto.FromString(model.SerializeToString())
-    for node in model.graph.node:
-        if node.op_type in QUANTISERS:
-            model.graph.output.append(helper.make_empty_tensor_value_info(node.output[0]))
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, {"input": x}), strict=True))
-
-
-@pytest.mark.parametrize("seed", range(40))
-def test_qonnx_executor_differs_by_its_own_rounding_only(seed: int) -> None:
-    generated = random_qonnx(seed, batch=ROWS)
-    x = generated.sample(ROWS)
-    verdict = judge(generated.model, x, qonnx_tensors(generated.model, x))
-    assert verdict.faults == []
-    assert verdict.outputs
-
-
-@pytest.mark.parametrize("seed", range(20))
-@pytest.mark.parametrize("generate", [random_qdq, random_float])
-def test_onnxruntime_differs_by_its_own_rounding_only(
-    generate: Callable[[int], GeneratedModel], seed: int
-) -> None:
-    generated = generate(seed)
-    onnx.checker.check_model(generated.model, full_check=True)
-    x = generated.sample(ROWS // 2)
-    verdict = judge(generated.model, x, onnxruntime_tensors(generated.model, x))
-    assert verdict.faults == []
-    assert verdict.outputs
 
 
 def judged_with_one_wrong_decision(wrong: Callable[[dict[str, NDArray[Any]]], None]) -> Verdict:
