@@ -11,9 +11,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgetrain.compiler.types import BOOL, Float, Int, Scalar
+from edgetrain.compiler.rounding import fused_multiply_add
+from edgetrain.compiler.types import BOOL, FLOAT32, Float, Int, Scalar
 
 Array: TypeAlias = NDArray[Any]
+
+INT32 = Int(-(2**31), 2**31 - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,46 @@ def _assume(a: Scalar, lo: Scalar, hi: Scalar) -> Scalar:
     return Int(max(a.lo, lo.lo), min(a.hi, hi.hi))
 
 
+def _floats(*types: Scalar) -> Scalar:
+    if not isinstance(types[0], Float) or any(t != types[0] for t in types):
+        raise TypeError("operands must be floats of one type")
+    return types[0]
+
+
+def _floor(a: Scalar, lo: Scalar, hi: Scalar) -> Scalar:
+    if not (isinstance(a, Float) and isinstance(lo, Int) and isinstance(hi, Int)):
+        raise TypeError("floor is of a float, within two integers")
+    return Int(lo.lo, hi.hi)
+
+
+def _to_float(a: Scalar) -> Scalar:
+    if not isinstance(a, Int) or not Int(-(2**24), 2**24).holds(a):
+        raise TypeError("only integers of at most 24 bits become floats, exactly")
+    return FLOAT32
+
+
+def _bits(a: Scalar) -> Scalar:
+    if a != FLOAT32:
+        raise TypeError("bits are those of a FLOAT32")
+    return INT32
+
+
+def _from_bits(a: Scalar) -> Scalar:
+    if not isinstance(a, Int) or not INT32.holds(a):
+        raise TypeError("bits of a FLOAT32 are a signed 32-bit integer")
+    return FLOAT32
+
+
+def _floor_within(a: Array, lo: Array, hi: Array) -> Array:
+    finite = np.where(np.isnan(a), np.zeros_like(a), a)
+    return np.clip(np.floor(finite).astype(np.float64), lo, hi).astype(np.int32)
+
+
+def _divide(a: Array, b: Array) -> Array:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.divide(a, b)
+
+
 def _flag(ufunc: Callable[..., Any]) -> Callable[..., Array]:
     """Comparisons give 0 or 1, not booleans, whose sum would be a logical or."""
 
@@ -190,6 +233,13 @@ PRIMITIVES: dict[str, Primitive] = {
     # Towards minus infinity; C leaves >> of a negative number to the compiler, hence the helper.
     "shr": Primitive(_shift_right, np.right_shift, "et_shr_{w}({0}, {1})"),
     "popcount": Primitive(_popcount, np.bitwise_count, "et_popcount_{w}({0})"),
+    "fma": Primitive(_floats, fused_multiply_add, "et_fma_{w}({0}, {1}, {2})"),
+    "div": Primitive(_floats, _divide, "({0} / {1})"),
+    # The greatest integer ≤ {0}, within {1} ..= {2}; 0 for NaN.
+    "floor": Primitive(_floor, _floor_within, "et_floor_{w}({0}, {1}, {2})"),
+    "float": Primitive(_to_float, lambda a: a, "{0}"),
+    "bits": Primitive(_bits, lambda a: a.view(np.int32), "et_bits_{w}({0})"),
+    "from_bits": Primitive(_from_bits, lambda a: a.view(np.float32), "et_from_bits_{w}({0})"),
     # Its maker vouches that {0} lies in {1} ..= {2}; costs nothing.
     "assume": Primitive(_assume, lambda a, lo, hi: a, "{0}"),
 }
@@ -253,6 +303,31 @@ def select(condition: Operand, a: Operand, b: Operand) -> Expr:
     return apply("select", condition, a, b)
 
 
+def fma(a: Operand, b: Operand, c: Operand) -> Expr:
+    return apply("fma", a, b, c)
+
+
+def div(a: Operand, b: Operand) -> Expr:
+    return apply("div", a, b)
+
+
+def floor_within(a: Expr, within: Int) -> Expr:
+    """The greatest integer ≤ `a`, held within the range; 0 for NaN."""
+    return apply("floor", a, lift(within.lo), lift(within.hi))
+
+
+def to_float(a: Operand) -> Expr:
+    return apply("float", a)
+
+
+def float_bits(a: Expr) -> Expr:
+    return apply("bits", a)
+
+
+def float_from_bits(a: Expr) -> Expr:
+    return apply("from_bits", a)
+
+
 def bit_and(a: Operand, b: Operand) -> Expr:
     return apply("and", a, b)
 
@@ -314,3 +389,18 @@ def working_type(node: Apply) -> Scalar:
         assert isinstance(t, Int)
         hull = hull | t
     return hull
+
+
+def argument_types(node: Apply) -> tuple[Scalar, ...]:
+    """The type to which each argument is brought before `node` is computed."""
+    working = working_type(node)
+    match node.op:
+        case "select":
+            return (BOOL, working, working)
+        case "floor":
+            return (working, INT32, INT32)
+        case "from_bits":
+            return (INT32,)
+        case "assume":
+            return tuple(a.type for a in node.args)
+    return (working,) * len(node.args)

@@ -1,7 +1,7 @@
 """An SSA graph of nests over typed values; an update yields the next value of a state."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,12 +24,16 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """`outputs` are `nest` of `inputs` (one input a read); `op` names where the nest came from."""
+    """`outputs` are `nest` of `inputs` (one input a read).
+
+    `op` and `attributes` say where the nest came from, for a gradient.
+    """
 
     op: str
     nest: Nest
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +172,13 @@ class GraphBuilder:
     def apply(self, op: str, *operands: Value, **attributes: Any) -> Value:
         """The (only) result of the op named `op`."""
         nest = OPS[op].meaning(*(v.type for v in operands), **attributes)
-        return self.nest(nest, *operands, op=op)[0]
+        return self.nest(nest, *operands, op=op, **attributes)[0]
 
-    def nest(self, nest: Nest, *operands: Value, op: str = "nest") -> tuple[Value, ...]:
+    def nest(
+        self, nest: Nest, *operands: Value, op: str = "nest", **attributes: Any
+    ) -> tuple[Value, ...]:
         results = tuple(self._value("v", nest.out_type(out)) for out in nest.outs)
-        self._nodes.append(Node(op, nest, operands, results))
+        self._nodes.append(Node(op, nest, operands, results, attributes))
         return results
 
     def inline(self, graph: Graph, *operands: Value) -> tuple[Value, ...]:

@@ -20,8 +20,8 @@ from edgetrain.compiler.expr import (
     Dim,
     Expr,
     Local,
+    argument_types,
     subexpressions,
-    working_type,
 )
 from edgetrain.compiler.layout import storage_dtype
 from edgetrain.compiler.nest import ACCUMULATOR, Fold, Nest, Out, Read
@@ -269,8 +269,7 @@ class _Formula:
 
 def _casts(node: Apply) -> list[np.dtype[Any]]:
     """The type in which each argument enters."""
-    working = storage_dtype(working_type(node))
-    casts = [working] * len(node.args)
+    casts = [storage_dtype(scalar) for scalar in argument_types(node)]
     if node.op == "select":
         casts[0] = np.dtype(np.bool_)
     return casts

@@ -140,7 +140,9 @@ class Simulator:
                 raise InputError(f"input {name} has shape {tensor.array.shape}, not {kind}")
             dtype = storage_dtype(kind.scalar)
             values[name] = Tensor(tensor.array.astype(dtype, copy=False), tensor.batched)
-        for call, executor in zip(entry.calls, self._executors[entry.name], strict=True):
-            results = executor([values[operand] for operand in call.inputs])
-            values |= dict(zip(call.outputs, results, strict=True))
+        # Infinities and NaN are results like any other, as on the target.
+        with np.errstate(all="ignore"):
+            for call, executor in zip(entry.calls, self._executors[entry.name], strict=True):
+                results = executor([values[operand] for operand in call.inputs])
+                values |= dict(zip(call.outputs, results, strict=True))
         return values

@@ -1,6 +1,25 @@
-"""One file per family of ops: the meaning of each, and examples on which it is tried."""
+"""One file per family of ops: the meaning of each, its gradient, and examples to try it on."""
 
-from edgetrain.compiler.ops import activation, arithmetic, dense, quantisation, selection
+from edgetrain.compiler.ops import (
+    activation,
+    arithmetic,
+    dense,
+    loss,
+    optimiser,
+    quantisation,
+    selection,
+)
 from edgetrain.compiler.ops.registry import OPS, Example, Op
 
-__all__ = ["OPS", "Example", "Op", "activation", "arithmetic", "dense", "quantisation", "selection"]
+__all__ = [
+    "OPS",
+    "Example",
+    "Op",
+    "activation",
+    "arithmetic",
+    "dense",
+    "loss",
+    "optimiser",
+    "quantisation",
+    "selection",
+]

@@ -1,11 +1,42 @@
 """Activation functions."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from numpy.random import Generator
 
-from edgetrain.compiler.expr import Dim, lift, lt, maximum, mul, select
+from edgetrain.compiler.expr import Dim, Expr, add, div, lift, lt, maximum, mul, select, sub
 from edgetrain.compiler.nest import Nest, Out, Read
-from edgetrain.compiler.ops.registry import Example, register
+from edgetrain.compiler.ops.functions import exp, tanh
+from edgetrain.compiler.ops.registry import Example, Gradient, register
 from edgetrain.compiler.types import FLOAT32, Int, TensorType
+
+
+if TYPE_CHECKING:
+    from edgetrain.compiler.graph import GraphBuilder, Node, Value
+
+
+def _map2(x: TensorType, d: TensorType, body: Callable[[Expr, Expr], Expr]) -> Nest:
+    """y[n] = body(x[n], d[n])."""
+    n = Dim("n", x.shape[0])
+    x_read, d_read = Read("x", (n,), x), Read("d", (n,), d)
+    value = body(x_read.value, d_read.value)
+    return Nest((("n", n.size),), (x_read, d_read), (Out("y", ("n",), value.type, value),))
+
+
+def _pair_example(rng: Generator) -> Example:
+    return Example((TensorType((int(rng.integers(1, 40)),), FLOAT32),) * 2)
+
+
+def _of_result(op: str) -> Gradient:
+    """A gradient that needs the function's result and what comes back."""
+
+    def gradient(
+        b: "GraphBuilder", node: "Node", d: "Value", _needed: tuple[bool, ...]
+    ) -> "tuple[Value | None, ...]":
+        return (b.apply(op, node.outputs[0], d, **node.attributes),)
+
+    return gradient
 
 
 def _relu_example(rng: Generator) -> Example:
@@ -13,7 +44,7 @@ def _relu_example(rng: Generator) -> Example:
     return Example((TensorType((n,), FLOAT32 if rng.random() < 0.5 else Int(-50, 70)),))
 
 
-@register("relu", _relu_example)
+@register("relu", _relu_example, _of_result("relu_gradient"))
 def relu(x: TensorType) -> Nest:
     """y[n] = x[n] if 0 < x[n] else +0 (so too for NaN); x (N)."""
     (n_size,) = x.shape
@@ -26,10 +57,65 @@ def _leaky_example(rng: Generator) -> Example:
     return Example((TensorType((int(rng.integers(1, 40)),), FLOAT32),), {"slope": 0.125})
 
 
-@register("leaky_relu", _leaky_example)
+@register("leaky_relu", _leaky_example, _of_result("leaky_relu_gradient"))
 def leaky_relu(x: TensorType, *, slope: float) -> Nest:
     """y[n] = x[n]·slope if x[n] < 0 else x[n]; x (N) float."""
     (n_size,) = x.shape
     read = Read("x", (Dim("n", n_size),), x)
     body = select(lt(read.value, 0.0), mul(read.value, slope), read.value)
     return Nest((("n", n_size),), (read,), (Out("y", ("n",), body.type, body),))
+
+
+@register("relu_gradient", _pair_example)
+def relu_gradient(y: TensorType, d: TensorType) -> Nest:
+    """dx[n] = d[n] if 0 < y[n] else 0; y is the result of relu."""
+    return _map2(y, d, lambda result, back: select(lt(0.0, result), back, 0.0))
+
+
+def _slope_example(rng: Generator) -> Example:
+    return Example(_pair_example(rng).operands, {"slope": 0.125})
+
+
+@register("leaky_relu_gradient", _slope_example)
+def leaky_relu_gradient(y: TensorType, d: TensorType, *, slope: float) -> Nest:
+    """dx[n] = d[n]·slope if y[n] < 0 else d[n]; y is the result of leaky_relu, slope > 0."""
+    return _map2(y, d, lambda r, back: select(lt(r, 0.0), mul(back, slope), back))
+
+
+def _sigmoid_of(x: Expr) -> Expr:
+    return div(1.0, add(exp(mul(x, -1.0)), 1.0))
+
+
+def _float_vector(rng: Generator) -> Example:
+    return Example((TensorType((int(rng.integers(1, 40)),), FLOAT32),))
+
+
+def _map1(x: TensorType, body: Callable[[Expr], Expr]) -> Nest:
+    n = Dim("n", x.shape[0])
+    read = Read("x", (n,), x)
+    value = body(read.value)
+    return Nest((("n", n.size),), (read,), (Out("y", ("n",), value.type, value),))
+
+
+@register("sigmoid", _float_vector, _of_result("sigmoid_gradient"))
+def sigmoid(x: TensorType) -> Nest:
+    """y[n] = 1/(1 + exp(−x[n])); x (N) float."""
+    return _map1(x, _sigmoid_of)
+
+
+@register("sigmoid_gradient", _pair_example)
+def sigmoid_gradient(y: TensorType, d: TensorType) -> Nest:
+    """dx[n] = d[n]·y[n]·(1 − y[n]); y is the result of sigmoid."""
+    return _map2(y, d, lambda result, back: mul(back, mul(result, sub(1.0, result))))
+
+
+@register("tanh", _float_vector, _of_result("tanh_gradient"))
+def tanh_op(x: TensorType) -> Nest:
+    """y[n] = tanh x[n]; x (N) float."""
+    return _map1(x, tanh)
+
+
+@register("tanh_gradient", _pair_example)
+def tanh_gradient(y: TensorType, d: TensorType) -> Nest:
+    """dx[n] = d[n]·(1 − y[n]²); y is the result of tanh."""
+    return _map2(y, d, lambda result, back: mul(back, sub(1.0, mul(result, result))))

@@ -1,11 +1,17 @@
 """Fully connected layers."""
 
+from typing import TYPE_CHECKING
+
 from numpy.random import Generator
 
 from edgetrain.compiler.expr import Dim, Expr, lift, mul
 from edgetrain.compiler.nest import Nest, Out, Read, fold
 from edgetrain.compiler.ops.registry import Example, register
 from edgetrain.compiler.types import FLOAT32, Float, Int, TensorType
+
+
+if TYPE_CHECKING:
+    from edgetrain.compiler.graph import GraphBuilder, Node, Value
 
 
 def _example(rng: Generator) -> Example:
@@ -19,7 +25,17 @@ def _example(rng: Generator) -> Example:
     return Example((TensorType((k,), x), TensorType((k, n), Int(-half, half - 1))))
 
 
-@register("matmul", _example)
+def _matmul_gradient(
+    b: "GraphBuilder", node: "Node", d: "Value", needed: tuple[bool, ...]
+) -> "tuple[Value | None, ...]":
+    """dx = W·d, dW = x dᵀ, db = d."""
+    x, w, *_ = node.inputs
+    dx = b.apply("matmul_t", d, w) if needed[0] else None
+    dw = b.apply("outer", x, d) if needed[1] else None
+    return (dx, dw, d)[: len(node.inputs)]
+
+
+@register("matmul", _example, _matmul_gradient)
 def matmul(
     x: TensorType, w: TensorType, b: TensorType | None = None, *, within: Int | None = None
 ) -> Nest:
@@ -41,3 +57,34 @@ def matmul(
         tuple(reads),
         (Out("y", ("n",), total.type, total.result, total),),
     )
+
+
+def _float_example(rng: Generator) -> Example:
+    k, n = (int(v) for v in rng.integers(1, 40, 2))
+    return Example((TensorType((n,), FLOAT32), TensorType((k, n), FLOAT32)))
+
+
+@register("matmul_t", _float_example)
+def matmul_t(d: TensorType, w: TensorType) -> Nest:
+    """y[k] = Σ_n d[n]·w[k,n]; d (N), w (K, N), floats."""
+    k_size, n_size = w.shape
+    k, n = Dim("k", k_size), Dim("n", n_size)
+    d_read, w_read = Read("d", (n,), d), Read("w", (k, n), w)
+    total = fold("add", mul(d_read.value, w_read.value), lift(0.0, w.scalar), n_size)
+    out = Out("y", ("k",), total.type, total.result, total)
+    return Nest((("k", k_size), ("n", n_size)), (d_read, w_read), (out,))
+
+
+def _outer_example(rng: Generator) -> Example:
+    k, n = (int(v) for v in rng.integers(1, 40, 2))
+    return Example((TensorType((k,), FLOAT32), TensorType((n,), FLOAT32)))
+
+
+@register("outer", _outer_example)
+def outer(x: TensorType, d: TensorType) -> Nest:
+    """y[k,n] = x[k]·d[n]; x (K), d (N)."""
+    k, n = Dim("k", x.shape[0]), Dim("n", d.shape[0])
+    x_read, d_read = Read("x", (k,), x), Read("d", (n,), d)
+    body = mul(x_read.value, d_read.value)
+    dims = (("k", k.size), ("n", n.size))
+    return Nest(dims, (x_read, d_read), (Out("y", ("k", "n"), body.type, body),))

@@ -2,15 +2,22 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from numpy.random import Generator
 
 from edgetrain.compiler.nest import Nest
 from edgetrain.compiler.types import TensorType
 
+if TYPE_CHECKING:
+    from edgetrain.compiler.graph import GraphBuilder, Node, Value
+
 Attributes: TypeAlias = Mapping[str, Any]
 Meaning: TypeAlias = Callable[..., Nest]
+Gradient: TypeAlias = (
+    "Callable[[GraphBuilder, Node, Value, tuple[bool, ...]], tuple[Value | None, ...]]"
+)
+"""(builder, node, gradient of its result, which operands need one) → gradients of the operands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +32,15 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """`meaning(*operand_types, **attributes)` is the nest; `example(rng)` draws a use of the op."""
+    """`meaning(*operand_types, **attributes)` is the nest; `example(rng)` draws a use of the op.
+
+    `gradient` is None where the op has none: it ends a network, or only updates.
+    """
 
     name: str
     meaning: Meaning
     example: Callable[[Generator], Example]
+    gradient: Gradient | None = None
 
     @property
     def summary(self) -> str:
@@ -39,13 +50,15 @@ class Op:
 OPS: dict[str, Op] = {}
 
 
-def register(name: str, example: Callable[[Generator], Example]) -> Callable[[Meaning], Meaning]:
+def register(
+    name: str, example: Callable[[Generator], Example], gradient: Gradient | None = None
+) -> Callable[[Meaning], Meaning]:
     """Enter the decorated function into the table as the meaning of `name`."""
 
     def enter(meaning: Meaning) -> Meaning:
         if name in OPS:
             raise ValueError(f"op {name} is defined twice")
-        OPS[name] = Op(name, meaning, example)
+        OPS[name] = Op(name, meaning, example, gradient)
         return meaning
 
     return enter

@@ -5,9 +5,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from edgetrain.compiler.expr import PRIMITIVES, Apply, Const, Expr, subexpressions, working_type
+from edgetrain.compiler.expr import (
+    PRIMITIVES,
+    Apply,
+    Const,
+    Expr,
+    argument_types,
+    subexpressions,
+    working_type,
+)
 from edgetrain.compiler.layout import storage_dtype
-from edgetrain.compiler.types import Float, Int, Scalar
+from edgetrain.compiler.types import BOOL, Float, Int, Scalar
 
 _INT32 = Int(-(2**31), 2**31 - 1)
 # C99 has no literals for these, and its math.h does not belong to a freestanding implementation.
@@ -92,18 +100,13 @@ class ExpressionPrinter:
 
 
 def _apply(node: Apply, arguments: list[str]) -> str:
-    working = working_type(node)
-    target = compute_type(working)
     cast = []
-    for text, argument in zip(arguments, node.args, strict=True):
-        is_condition = node.op == "select" and argument is node.args[0]
-        wider = target == "int64_t" and compute_type(argument.type) == "int32_t"
-        cast.append(f"(int64_t){text}" if wider and not is_condition else text)
-    if node.op == "assume":
-        target = compute_type(node.args[0].type)
-        cast = [arguments[0]]
+    for text, argument, wanted in zip(arguments, node.args, argument_types(node), strict=True):
+        kind = compute_type(wanted)
+        cast.append(text if compute_type(argument.type) == kind else f"({kind}){text}")
+    working = working_type(node)
     text = PRIMITIVES[node.op].c.format(*cast, w=_width(working))
-    own = compute_type(node.type)
-    if target == "int64_t" and own == "int32_t" and node.op not in ("lt", "le", "eq"):
+    computed = compute_type(node.args[0].type if node.op == "assume" else working)
+    if computed == "int64_t" and compute_type(node.type) == "int32_t" and node.type != BOOL:
         return f"(int32_t){text}"
     return text

@@ -46,6 +46,41 @@ static inline int64_t et_popcount_64(int64_t a) {
     return (int64_t)et_popcount_32((int32_t)(a & 0xFFFF)) + (int64_t)et_popcount_32((int32_t)((a >> 16) & 0xFFFF));
 }
 
+/* One rounding; an instruction where the core has it. */
+static inline float et_fma_f32(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+
+static inline int32_t et_bits_f32(float a) {
+    union {
+        float f;
+        int32_t i;
+    } u;
+    u.f = a;
+    return u.i;
+}
+static inline float et_from_bits_f32(int32_t a) {
+    union {
+        float f;
+        int32_t i;
+    } u;
+    u.i = a;
+    return u.f;
+}
+
+/* The greatest integer <= a, within lo and hi (of at most 24 bits); 0 for NaN. */
+static inline int32_t et_floor_f32(float a, int32_t lo, int32_t hi) {
+    if (a >= (float)hi) {
+        return hi;
+    }
+    if (a <= (float)lo) {
+        return lo;
+    }
+    if (!(a == a)) {
+        return 0;
+    }
+    const int32_t truncated = (int32_t)a;
+    return (float)truncated > a ? truncated - 1 : truncated;
+}
+
 /* Field `i` of `bits` bits, the first lowest, of a row of words. */
 static inline int32_t et_field_u(const uint32_t *row, int32_t i, int32_t bits) {
     const uint32_t at = (uint32_t)i * (uint32_t)bits; /* 1, 2 and 4 bits: no field crosses a word */

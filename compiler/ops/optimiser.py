@@ -1,0 +1,63 @@
+"""Updates of parameters: the next value of each from its gradient."""
+
+from numpy.random import Generator
+
+from edgetrain.compiler.expr import Dim, add, fma, mul, sub
+from edgetrain.compiler.nest import Nest, Out, Read
+from edgetrain.compiler.ops.registry import Example, register
+from edgetrain.compiler.types import FLOAT32, TensorType
+
+
+def _dims(kind: TensorType) -> tuple[tuple[str, int], ...]:
+    return tuple((f"i{axis}", length) for axis, length in enumerate(kind.shape))
+
+
+def _sgd_example(rng: Generator) -> Example:
+    shape = tuple(int(v) for v in rng.integers(1, 12, int(rng.integers(1, 3))))
+    return Example((TensorType(shape, FLOAT32),) * 2, {"rate": 0.01, "decay": 0.001})
+
+
+@register("sgd", _sgd_example)
+def sgd(w: TensorType, g: TensorType, *, rate: float, decay: float = 0.0) -> Nest:
+    """w − rate·(g + decay·w), element by element; w, g of one shape."""
+    dims = _dims(w)
+    index = tuple(Dim(*d) for d in dims)
+    w_read, g_read = Read("w", index, w), Read("g", index, g)
+    gradient = g_read.value
+    if decay:
+        gradient = add(gradient, mul(w_read.value, decay))
+    body = sub(w_read.value, mul(gradient, rate))
+    out = Out("y", tuple(name for name, _ in dims), body.type, body)
+    return Nest(dims, (w_read, g_read), (out,))
+
+
+def _scale_example(rng: Generator) -> Example:
+    return Example((TensorType((int(rng.integers(1, 40)),), FLOAT32),), {"factor": -0.01})
+
+
+@register("scale", _scale_example)
+def scale(x: TensorType, *, factor: float) -> Nest:
+    """y[n] = x[n]·factor; x (N)."""
+    n = Dim("n", x.shape[0])
+    read = Read("x", (n,), x)
+    body = mul(read.value, factor)
+    return Nest((("n", n.size),), (read,), (Out("y", ("n",), body.type, body),))
+
+
+def _rank_one_example(rng: Generator) -> Example:
+    k, n = (int(v) for v in rng.integers(1, 20, 2))
+    shapes = ((k, n), (k,), (n,))
+    operands = tuple(TensorType(shape, FLOAT32) for shape in shapes)
+    return Example(operands, {"fused": bool(rng.random() < 0.5)})
+
+
+@register("rank_one", _rank_one_example)
+def rank_one(w: TensorType, x: TensorType, s: TensorType, *, fused: bool) -> Nest:
+    """y[k,n] = w[k,n] + x[k]·s[n], the product rounded by itself unless `fused`."""
+    k, n = Dim("k", w.shape[0]), Dim("n", w.shape[1])
+    w_read, x_read, s_read = Read("w", (k, n), w), Read("x", (k,), x), Read("s", (n,), s)
+    body = fma(x_read.value, s_read.value, w_read.value)
+    if not fused:
+        body = add(w_read.value, mul(x_read.value, s_read.value))
+    dims = (("k", k.size), ("n", n.size))
+    return Nest(dims, (w_read, x_read, s_read), (Out("y", ("k", "n"), body.type, body),))
