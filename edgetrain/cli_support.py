@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -21,6 +22,14 @@ DONE, FAULT, INPUT, MISMATCH = range(4)
 INTERRUPTED, BROKEN_PIPE = 128 + 2, 128 + 13
 
 _WIDTH_OF_FILES = 120
+
+
+seed_option = click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True
+)
+output_option = click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE"
+)
 
 
 @dataclass(frozen=True)
@@ -83,10 +92,8 @@ def terminal() -> Terminal:
 Verb = Callable[..., Answer]
 
 
-def verb(
-    group: click.Group, *examples: str, name: str | None = None
-) -> Callable[[Verb], click.Command]:
-    """Makes the decorated function a command of `group`, with --json, --quiet and its examples."""
+def verb(*examples: str, name: str | None = None) -> Callable[[Verb], click.Command]:
+    """Makes the decorated function a command with --json, --quiet and its examples."""
 
     def decorate(function: Verb) -> click.Command:
         @functools.wraps(function)
@@ -100,12 +107,11 @@ def verb(
             context.exit(answer.code)
 
         epilog = "\b\nExample:\n" + "\n".join(f"  {example}" for example in examples)
-        command = group.command(name, epilog=epilog)(run)
+        command = click.command(name, epilog=epilog)(run)
         command.params += [
             click.Option(["--json", "as_json"], is_flag=True, help="One JSON object on stdout."),
             click.Option(["-q", "--quiet"], is_flag=True, help="No messages, no progress bar."),
         ]
-        command.examples = examples  # type: ignore[attr-defined]
         return command
 
     return decorate

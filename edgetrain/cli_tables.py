@@ -1,6 +1,6 @@
 """Tables for people."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -16,21 +16,11 @@ def facts(values: Mapping[str, Any]) -> Table:
     return table
 
 
-def listing(head: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "") -> Table:
-    """One row a thing; numbers flush right."""
-    rows = [list(row) for row in rows]
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        caption=caption or None,
-        caption_justify="left",
-    )
-    for position, title in enumerate(head):
-        numbers = bool(rows) and all(isinstance(row[position], (int, float)) for row in rows)
-        table.add_column(title, justify="right" if numbers else "left")
+def listing(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Table:
+    """One row a thing."""
+    table = Table(*columns, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for row in rows:
-        table.add_row(*map(cell, row))
+        table.add_row(*(cell(row[column]) for column in columns))
     return table
 
 

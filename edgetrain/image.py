@@ -49,10 +49,11 @@ def global_symbols(path: Path) -> list[str]:
 
 def frames_from_su(path: Path) -> dict[str, int]:
     """Each function's frame in bytes, from GCC's -fstack-usage."""
-    frames = {}
+    frames: dict[str, int] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         place, size, _ = line.split("\t")
-        frames[place.rsplit(":", 1)[1]] = int(size)
+        name = place.rsplit(":", 1)[1]
+        frames[name] = max(int(size), frames.get(name, 0))
     return frames
 
 
@@ -77,10 +78,31 @@ def stack_bound(path: Path, frames: Mapping[str, int]) -> int:
     The call graph is read from the relocations, so that every mention of a function counts as a
     call.  ValueError if it has a cycle.
     """
-    calls: dict[str, set[str]] = {name: set() for name in frames}
+    calls = _calls(path)
+    open_calls: list[str] = []
+
+    @cache
+    def depth(name: str) -> int:
+        if name not in calls:
+            return LIBRARY_CALL_BYTES
+        if name in open_calls:
+            raise ValueError(f"recursion in {name}")
+        open_calls.append(name)
+        deepest = max((depth(callee) for callee in sorted(calls[name] - {name})), default=0)
+        open_calls.pop()
+        # GCC reports a clone f.constprop.0 as f.constprop.
+        frame = frames[name] if name in frames else frames[name.rpartition(".")[0]]
+        return frame + deepest
+
+    return max(map(depth, calls), default=0)
+
+
+def _calls(path: Path) -> dict[str, set[str]]:
+    """Which functions each function of an object mentions, those of other objects included."""
     with path.open("rb") as file:
         elf = ELFFile(file)
         functions = _functions(elf)
+        calls: dict[str, set[str]] = {name: set() for name in functions.values()}
         for section in elf.iter_sections():
             caller = functions.get(section["sh_info"])
             if not isinstance(section, RelocationSection) or caller is None:
@@ -94,20 +116,7 @@ def stack_bound(path: Path, frames: Mapping[str, int]) -> int:
                     calls[caller].add(functions[where])
                 elif where == "SHN_UNDEF" and symbol.name:
                     calls[caller].add(symbol.name)
-    open_calls: list[str] = []
-
-    @cache
-    def depth(name: str) -> int:
-        if name not in frames:
-            return LIBRARY_CALL_BYTES
-        if name in open_calls:
-            raise ValueError(f"recursion in {name}")
-        open_calls.append(name)
-        deepest = max((depth(callee) for callee in sorted(calls[name] - {name})), default=0)
-        open_calls.pop()
-        return frames[name] + deepest
-
-    return max((depth(name) for name in frames), default=0)
+    return calls
 
 
 def symbol_table(elf: ELFFile) -> SymbolTableSection:

@@ -172,7 +172,11 @@ def read_report(directory: str | Path) -> CompileReport:
     path = Path(directory) / REPORT_FILE
     try:
         table = json.loads(path.read_text())
-        return CompileReport(**{**table, "directory": str(directory)})
+        report = CompileReport(**{**table, "directory": str(directory)})
+        for field in fields(report):
+            if not isinstance(getattr(report, field.name), field.type):  # type: ignore[arg-type]
+                raise ValueError(field.name)
+        return report
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
             "cannot be read", where=str(path), remedy="compile the model again"

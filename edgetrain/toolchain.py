@@ -283,7 +283,12 @@ def _run(command: Sequence[str], cwd: Path) -> str:
 
 def _environment() -> dict[str, str]:
     """The environment of every tool: messages in English, and zig's cache out of the way."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgetrain" / "zig"
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+        root = cache / "edgetrain" / "zig"
+        root.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # no home, or one that is not ours
+        root = Path(tempfile.gettempdir(), f"edgetrain-zig-{os.getuid()}")
     return {
         "ZIG_GLOBAL_CACHE_DIR": str(root),
         "ZIG_LOCAL_CACHE_DIR": str(root),

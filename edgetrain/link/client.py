@@ -17,7 +17,7 @@ NOT_COUNTED = 0xFFFFFFFF
 CHUNK = 240  # bytes of state a request; every target takes 250
 
 HELLO, ENTRY, TENSOR, RUN, READ_STATE, WRITE_STATE, RESET, STACK, EXIT = range(9)
-OK, REFUSED, BAD_COMMAND, BAD_ARGUMENT, BAD_FRAME = range(5)
+OK, REFUSED, BAD_COMMAND, BAD_ARGUMENT, BAD_FRAME, FAULT = range(6)
 _STATUS = {
     BAD_COMMAND: "it does not know the command",
     BAD_ARGUMENT: "it refuses the arguments",
@@ -189,6 +189,12 @@ class Link:
                 return None
             if answer.payload == bytes([BAD_FRAME]):
                 return None
+            if answer.payload == bytes([FAULT]):
+                raise InputError(
+                    "the firmware ran into a fault of the processor",
+                    where=self.name,
+                    remedy="its stack may be too small: see et_stack_size in the board's link.ld",
+                )
             # Any other is a late answer to a request that was repeated.
             if answer.sequence == self._sequence and answer.command == command:
                 return answer

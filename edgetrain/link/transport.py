@@ -38,7 +38,7 @@ class ProcessTransport:
     """A program that talks on its standard input and output."""
 
     # A pipe loses nothing, so that only a target that hangs or computes for long lets this pass.
-    timeout = 120.0
+    timeout = 60.0
 
     def __init__(self, name: str, command: Sequence[str], instruction_ticks: float = 0.0) -> None:
         """Starts `command`; an instruction is `instruction_ticks` of its counter (0: unknown)."""

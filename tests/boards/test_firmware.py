@@ -51,7 +51,10 @@ def simulate(board: Board, built: Build, count: bool) -> list[int | None]:
         absent("unicorn not installed; pip install 'edgetrain[mcu]'")
     with open_link(board, built.image, "unicorn", count=count) as link:
         assert not link.counts_comparable
-        return exercise(link, built)
+        counts = exercise(link, built)
+        with pytest.raises(InputError, match="unicorn: "):
+            link.run(3, b"")
+        return counts
 
 
 @pytest.mark.parametrize(
@@ -76,6 +79,8 @@ def test_qemu_runs_it(board: Board, tmp_path: Path) -> None:
         assert link.name == "qemu"
         assert link.counts_comparable
         counts = exercise(link, built)
+        with pytest.raises(InputError, match="fault of the processor"):
+            link.run(3, b"")
     assert counts[-1] == 1001  # and the return
     assert len(set(counts[:5])) == 1
     if board.unicorn is not None:
@@ -98,7 +103,7 @@ def test_floating_point_with_and_without_hardware(
     built = build_stub(board, tmp_path, toolchain, "-DET_STUB_FLOAT")
     with open_link(board, built.image, best_link(board)) as link:
         link.hello()
-        result = link.run(3, struct.pack("<ff", 3.5, -7.0))
+        result = link.run(4, struct.pack("<ff", 3.5, -7.0))
         assert struct.unpack("<ffff", result.output) == (-3.5, -24.5, -0.5, 3.0)
         used = link.stack_bytes()
         assert used is not None

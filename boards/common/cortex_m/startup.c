@@ -15,6 +15,11 @@ static void et_halt(void) {
     }
 }
 
+/* Any fault: the stack may be what is broken, so that it begins anew. */
+__attribute__((naked)) static void et_fault(void) {
+    __asm__ volatile("ldr r0, =et_stack_top\n mov sp, r0\n bl et_link_fault\n 1: b 1b\n .ltorg");
+}
+
 typedef struct {
     uint32_t *stack;
     void (*handlers[15])(void);
@@ -23,8 +28,8 @@ typedef struct {
 /* No interrupt is ever taken; the fifteen system exceptions are all that can come. */
 __attribute__((section(".vectors"), used)) static const et_vectors_t et_vectors = {
     et_stack_top,
-    {et_reset, et_halt, et_halt, et_halt, et_halt, et_halt, et_halt, et_halt, et_halt, et_halt, et_halt, et_halt,
-     et_halt, et_halt, et_halt},
+    {et_reset, et_fault, et_fault, et_fault, et_fault, et_fault, et_fault, et_fault, et_fault, et_fault, et_fault,
+     et_fault, et_fault, et_fault, et_fault},
 };
 
 uint32_t *et_stack_low(void) { return et_stack_bottom; }

@@ -7,7 +7,7 @@ et_reset:
     la gp, __global_pointer$
     .option pop
     la sp, et_stack_top
-    la t0, et_halt
+    la t0, et_fault
     csrw mtvec, t0
 #if defined(__riscv_flen)
     li t0, 0x6000 /* mstatus.FS */
@@ -29,9 +29,14 @@ et_reset:
     addi t1, t1, 4
     bltu t1, t2, 3b
 4:  call main
+5:  j 5b
+
+    /* Any trap: the stack may be what is broken, so that it begins anew. */
     .balign 4
-et_halt:
-    j et_halt
+et_fault:
+    la sp, et_stack_top
+    call et_link_fault
+6:  j 6b
 
     .text
     .globl et_stack_pointer

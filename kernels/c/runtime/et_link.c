@@ -27,7 +27,7 @@
 #endif
 
 enum { HELLO, ENTRY, TENSOR, RUN, READ_STATE, WRITE_STATE, RESET, STACK, EXIT };
-enum { OK, REFUSED, BAD_COMMAND, BAD_ARGUMENT, BAD_FRAME };
+enum { OK, REFUSED, BAD_COMMAND, BAD_ARGUMENT, BAD_FRAME, FAULT };
 
 static uint8_t request[REQUEST_BYTES];
 static uint8_t answer[ANSWER_BYTES];
@@ -281,8 +281,19 @@ static uint8_t execute(uint8_t command, const uint8_t *in, uint32_t n, uint8_t *
     }
 }
 
-void et_link_serve(void) {
+/* An answer to no request in particular. */
+static void complain(uint8_t status) {
     uint8_t complaint[HEADER_BYTES + 1u + CRC_BYTES];
+    complaint[HEADER_BYTES] = status;
+    transmit(complaint, seal(complaint, 0, ANSWER_BIT, 1));
+}
+
+void et_link_fault(void) {
+    et_putchar(0); /* ends the frame that it may have interrupted */
+    complain(FAULT);
+}
+
+void et_link_serve(void) {
     uint32_t answer_bytes = 0; /* of the last answer; 0: none yet */
 
     count_overhead = measure_overhead();
@@ -294,8 +305,7 @@ void et_link_serve(void) {
         }
         if (n == 0) {
             /* Whose it was is unknown.  The host repeats what it waits for, and the last answer stays. */
-            complaint[HEADER_BYTES] = BAD_FRAME;
-            transmit(complaint, seal(complaint, 0, ANSWER_BIT, 1));
+            complain(BAD_FRAME);
             continue;
         }
         const uint8_t sequence = request[2];

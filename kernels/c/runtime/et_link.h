@@ -5,4 +5,7 @@
 /* Serves requests until the host says EXIT or the input ends. */
 void et_link_serve(void);
 
+/* Tells the host that the firmware has faulted; for the board's exception handlers, which then halt. */
+void et_link_fault(void);
+
 #endif

@@ -31,8 +31,11 @@ static inline int64_t et_xor_64(int64_t a, int64_t b) { return (int64_t)((uint64
 static inline int32_t et_shl_32(int32_t a, int32_t n) { return (int32_t)((int64_t)a * ((int64_t)1 << n)); }
 static inline int64_t et_shl_64(int64_t a, int64_t n) { return a * ((int64_t)1 << n); }
 
-/* Towards minus infinity: C leaves >> of a negative number to the compiler. */
-static inline int32_t et_shr_32(int32_t a, int32_t n) { return a < 0 ? ~(~a >> n) : a >> n; }
+/* Towards minus infinity: C leaves >> of a negative number to the compiler, and >> by the width or more. */
+static inline int32_t et_shr_32(int32_t a, int32_t n) {
+    const int32_t by = n < 31 ? n : 31;
+    return a < 0 ? ~(~a >> by) : a >> by;
+}
 static inline int64_t et_shr_64(int64_t a, int64_t n) { return a < 0 ? ~(~a >> n) : a >> n; }
 
 static inline int32_t et_popcount_32(int32_t a) {

@@ -45,6 +45,8 @@ void et_echo(const uint8_t x[600], uint8_t y[600]) {
 /* A thousand instructions and the return, whatever the compiler. */
 void et_thousand(void) { __asm__ volatile(".rept 1000\n nop\n .endr"); }
 
+void et_trap(void) { __builtin_trap(); }
+
 #if defined(ET_STUB_FLOAT)
 void et_float(const float x[2], float y[4]) {
     y[0] = x[0] + x[1];

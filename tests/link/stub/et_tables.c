@@ -33,6 +33,13 @@ static int run_thousand(const uint8_t *in, uint8_t *out) {
     return 0;
 }
 
+static int run_trap(const uint8_t *in, uint8_t *out) {
+    (void)in;
+    (void)out;
+    et_trap();
+    return 0;
+}
+
 #if defined(ET_STUB_FLOAT)
 static int run_float(const uint8_t *in, uint8_t *out) {
     static float x[2], y[4];
@@ -49,6 +56,7 @@ const et_entry_t et_entries[] = {
     {30, 8, run_sum},
     {600, 600, run_echo},
     {0, 0, run_thousand},
+    {0, 0, run_trap},
 #if defined(ET_STUB_FLOAT)
     {8, 16, run_float},
 #endif

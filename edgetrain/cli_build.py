@@ -1,0 +1,223 @@
+"""Verbs from a model to a verified board."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+import click
+from rich.console import RenderableType
+
+import edgetrain as et
+from edgetrain.cli_support import MISMATCH, Answer, output_option, seed_option, terminal, verb
+from edgetrain.cli_tables import facts
+
+project = click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+link_option = click.option(
+    "--link",
+    default="auto",
+    show_default=True,
+    metavar="LINK",
+    help="auto, host, qemu, unicorn or serial:PORT[:BAUD].",
+)
+toolchain_option = click.option(
+    "--toolchain",
+    type=click.Choice(["auto", "zig", "gcc", "clang"]),
+    default="auto",
+    show_default=True,
+    help="auto: the first of the board's that is here.",
+)
+optimise_option = click.option(
+    "--optimise",
+    type=click.Choice(["speed", "flash", "ram"]),
+    default="speed",
+    show_default=True,
+    help="What the compiler shall save.",
+)
+
+
+class Comparison(Protocol):
+    """The report of a verb that has compared target and simulator."""
+
+    @property
+    def bit_exact(self) -> bool: ...
+
+    @property
+    def first_mismatch(self) -> object: ...
+
+
+def compared(report: Comparison, data: dict[str, Any], text: RenderableType) -> Answer:
+    """Exit code 3 and what differs, unless all is equal."""
+    if report.bit_exact:
+        return Answer(data, text)
+    return Answer(data, text, MISMATCH, f"mismatch: {report.first_mismatch}")
+
+
+@verb(
+    "edgetrain compile can-ids-w2a2 --board mps2-an386",
+    "edgetrain compile can-ids-w2a2 --no-build -o build/sources",
+)
+@click.argument("model")
+@click.option("--board", default="host", show_default=True, help="See `edgetrain boards`.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Default: build/MODEL-BOARD.",
+)
+@click.option("--no-build", is_flag=True, help="Write the C sources, but build no image.")
+@toolchain_option
+@optimise_option
+def compile(
+    model: str, board: str, output: Path | None, no_build: bool, toolchain: str, optimise: Any
+) -> Answer:
+    """Compile a model for a board.
+
+    MODEL is an ONNX file, or a name that `edgetrain workloads` lists.  QONNX, QDQ and float ONNX
+    MLPs are read.  The project holds the C sources, the program for the simulator and the image,
+    and appears whole or not at all.
+    """
+    from edgetrain.pipeline import read_report
+    from edgetrain.project import default_directory
+
+    directory = output or default_directory(model, board)
+    with terminal().working(f"compiling for {board}"):
+        et.compile(
+            model,
+            board,
+            directory=directory,
+            toolchain=toolchain,
+            optimise=optimise,
+            with_image=not no_build,
+        )
+    report = asdict(read_report(directory))
+    return Answer(report, facts(report))
+
+
+@verb("edgetrain simulate build/can-ids-w2a2-mps2-an386 --input x.npy -o y.npz")
+@project
+@click.option(
+    "--input",
+    "inputs",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="X.npy",
+    help="Array (batch, features) in the model's own domain.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="Y.npz",
+    help="outputs in the model's own domain, and codes, the device's integers.",
+)
+def simulate(directory: Path, inputs: Path, output: Path | None) -> Answer:
+    """Run a compiled program in NumPy."""
+    from edgetrain.simulate import simulate
+
+    with terminal().working("simulating"):
+        report = asdict(simulate(directory, inputs, output))
+    return Answer(report, facts(report))
+
+
+@verb("edgetrain verify build/can-ids-w2a2-mps2-an386 --samples 100")
+@project
+@click.option("--samples", type=click.IntRange(1), default=1000, show_default=True)
+@seed_option
+@link_option
+def verify(directory: Path, samples: int, seed: int, link: str) -> Answer:
+    """Compare target and simulator, bit for bit.
+
+    Both run on the same data.  Inputs are drawn over their whole range; a CAN detector also gets
+    synthetic traffic with attacks.
+    """
+    with terminal().working("verifying"):
+        report = et.verify(directory, samples=samples, seed=seed, link=link)
+    return compared(report, asdict(report), facts(asdict(report)))
+
+
+@verb(
+    "edgetrain bench can-ids-w2a2 --board qemu-rv32imc",
+    "edgetrain bench build/can-ids-w2a2-mps2-an386",
+)
+@click.argument("workload", metavar="WORKLOAD-or-DIR")
+@click.option("--board", help="See `edgetrain boards`; of a project, its own.")
+@click.option("--phase", type=click.Choice(["infer"]), default="infer", show_default=True)
+@click.option("--samples", type=click.IntRange(1), default=20, show_default=True)
+@seed_option
+@link_option
+@toolchain_option
+@optimise_option
+def bench(workload: str, board: str | None, **options: Any) -> Answer:
+    """Measure one inference on a target.
+
+    Instructions are the mean over the samples, which are compared with the simulator too.
+    """
+    with terminal().working("measuring"):
+        report = et.bench(workload, board, **options)
+    return compared(report, asdict(report), facts(asdict(report)))
+
+
+@verb("edgetrain demo --samples 200")
+@click.option("--samples", type=click.IntRange(1), default=1000, show_default=True)
+@seed_option
+@link_option
+def demo(samples: int, seed: int, link: str) -> Answer:
+    """Run the shipped CAN detector on emulated boards.
+
+    Compiles it for a Cortex-M4 and an RV32IMC, streams CAN frames with attacks through both
+    firmwares and compares every bit with the simulator.
+    """
+    from edgetrain.demo import demo
+
+    with terminal().working("demo") as progress:
+        report = demo(samples=samples, seed=seed, link=link, progress=progress)
+    return compared(report, report.to_json(), report)
+
+
+@verb("edgetrain report build/can-ids-w2a2-mps2-an386")
+@project
+def report(directory: Path) -> Answer:
+    """Write a page on a project: memory map, sizes, calls."""
+    from edgetrain.report import write_report
+
+    html = {"html": str(write_report(directory))}
+    return Answer(html, facts(html))
+
+
+@click.group()
+def state() -> None:
+    """Take learned state off a device, or put it on."""
+
+
+target_option = click.option(
+    "--link", metavar="LINK", help="The device: as for verify; default: the simulator."
+)
+
+
+@verb("edgetrain state export build/can-ids-w2a2-mps2-an386 -o state.npz", name="export")
+@project
+@output_option
+@target_option
+def export_state(directory: Path, output: Path, link: str | None) -> Answer:
+    """Write the state of a device to a file."""
+    from edgetrain.state import export_state
+
+    found = asdict(export_state(directory, output, link))
+    return Answer(found, facts(found))
+
+
+@verb("edgetrain state import build/can-ids-w2a2-mps2-an386 state.npz", name="import")
+@project
+@click.argument("file", metavar="STATE.npz", type=click.Path(path_type=Path))
+@target_option
+def import_state(directory: Path, file: Path, link: str | None) -> Answer:
+    """Give the state in a file to a device."""
+    from edgetrain.state import import_state
+
+    found = asdict(import_state(directory, file, link))
+    return Answer(found, facts(found))
+
+
+state.add_command(export_state)
+state.add_command(import_state)

@@ -1,0 +1,66 @@
+"""Verbs that list what there is."""
+
+from dataclasses import asdict
+
+from edgetrain.cli_support import Answer, verb
+from edgetrain.cli_tables import listing
+
+
+@verb("edgetrain boards")
+def boards() -> Answer:
+    """List the boards."""
+    from edgetrain.board import all_boards
+
+    found = [
+        {
+            "name": board.name,
+            "aliases": board.aliases,
+            "description": board.description,
+            "architecture": board.architecture,
+            "core": board.core,
+            "features": board.features,
+            "silicon": board.silicon,
+            "emulators": [kind for kind in ("qemu", "unicorn") if getattr(board, kind)],
+            "toolchains": list(board.toolchain),
+        }
+        for board in all_boards()
+    ]
+    shown = ("name", "core", "emulators", "silicon", "description")
+    return Answer({"boards": found}, listing(shown, found))
+
+
+@verb("edgetrain ops")
+def ops() -> Answer:
+    """List the operations that programs are made of."""
+    from edgetrain.compiler.ops import OPS
+
+    found = [{"name": op.name, "meaning": op.summary} for op in OPS.values()]
+    return Answer({"ops": found}, listing(("name", "meaning"), found))
+
+
+@verb("edgetrain rules")
+def rules() -> Answer:
+    """List the learning rules: none in this version."""
+    return Answer({"rules": []}, "This version infers; it has no learning rule yet.")
+
+
+@verb("edgetrain workloads")
+def workloads() -> Answer:
+    """List the models that come with the package."""
+    from edgetrain.workloads import all_workloads
+
+    found = [{**asdict(each), "model": str(each.model)} for each in all_workloads()]
+    return Answer({"workloads": found}, listing(("name", "phase", "summary", "model"), found))
+
+
+@verb("edgetrain doctor")
+def doctor() -> Answer:
+    """Show which tools are here, and how to get the others."""
+    from edgetrain.doctor import diagnose
+
+    found = [asdict(tool) for tool in diagnose()]
+    shown = ("name", "version", "purpose", "install")
+    rows = [{**tool, "install": "" if tool["found"] else tool["install"]} for tool in found]
+    for row in rows:
+        row["version"] = row["version"] or ("found" if row["found"] else "missing")
+    return Answer({"tools": found}, listing(shown, rows))
