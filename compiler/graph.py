@@ -186,13 +186,24 @@ class GraphBuilder:
         if graph.states:
             raise ValueError("a graph with state cannot be inlined")
         known = dict(zip(graph.inputs, operands, strict=True))
-        known |= {
-            value: self.constant(a, value.type.scalar) for value, a in graph.constants.items()
-        }
-        for node in graph.nodes:
-            results = self.nest(node.nest, *(known[v] for v in node.inputs), op=node.op)
-            known |= dict(zip(node.outputs, results, strict=True))
+        known = self.continue_with(graph, known)
         return tuple(known[v] for v in graph.outputs)
+
+    def continue_with(self, graph: Graph, known: dict[Value, Value]) -> dict[Value, Value]:
+        """Append the nodes of `graph`, whose inputs and states are `known` as values of this one;
+        returns all of its values."""
+        for value, array in graph.constants.items():
+            known[value] = self.constant(array, value.type.scalar)
+        for node in graph.nodes:
+            operands = tuple(known[v] for v in node.inputs)
+            results = self.nest(node.nest, *operands, op=node.op, **node.attributes)
+            known |= dict(zip(node.outputs, results, strict=True))
+        return known
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes so far."""
+        return tuple(self._nodes)
 
     def output(self, name: str, value: Value) -> None:
         self._outputs[name] = value

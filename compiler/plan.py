@@ -1,12 +1,13 @@
 """Graphs to a `Program`: kernels, layouts, in-place updates and addresses."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgetrain.compiler.contract import Contract
 from edgetrain.compiler.expr import Apply, Dim, Expr, Local
 from edgetrain.compiler.graph import Graph, Node, Value
 from edgetrain.compiler.interface import InputCode, OutputCode
@@ -14,7 +15,7 @@ from edgetrain.compiler.kernel import Target
 from edgetrain.compiler.layout import Layout, packed_bits, storage_dtype
 from edgetrain.compiler.nest import Nest, Out, Read
 from edgetrain.compiler.program import Buffer, Call, Entry, Program
-from edgetrain.compiler.types import Int, TensorType
+from edgetrain.compiler.types import Float, Int, TensorType
 
 ALIGNMENT = 8
 
@@ -97,7 +98,7 @@ def _plan_entry(graph: Graph, target: Target, shared: _Shared) -> tuple[Entry, i
     calls = tuple(
         Call(
             node.op,
-            node.nest,
+            _with_contracts(node.nest, target),
             target.kernel_for(node.nest),
             tuple(names[v] for v in node.inputs),
             tuple(names[v] for v in node.outputs),
@@ -116,6 +117,19 @@ def _plan_entry(graph: Graph, target: Target, shared: _Shared) -> tuple[Entry, i
         updates,
     )
     return entry, peak, bound
+
+
+def _with_contracts(nest: Nest, target: Target) -> Nest:
+    """The nest with the numerics of its float folds fixed: what the target's scalar code does."""
+    outs = []
+    for out in nest.outs:
+        fold = out.fold
+        if fold is not None and isinstance(fold.type, Float) and fold.contract is None:
+            product = isinstance(fold.term, Apply) and fold.term.op == "mul"
+            fused = fold.op == "add" and product and "fma32" in target.features
+            fold = replace(fold, contract=Contract(fused=fused))
+        outs.append(replace(out, fold=fold))
+    return replace(nest, outs=tuple(outs))
 
 
 def _constant_layout(value: Value, nodes: Iterable[Node]) -> Layout:

@@ -25,6 +25,7 @@ from edgetrain.compiler.expr import (
 )
 from edgetrain.compiler.layout import storage_dtype
 from edgetrain.compiler.nest import ACCUMULATOR, Fold, Nest, Out, Read
+from edgetrain.compiler.rounding import fused_multiply_add
 from edgetrain.compiler.types import Int
 from edgetrain.contraction import Contraction
 
@@ -35,7 +36,7 @@ _FEW_ELEMENTS = 4096
 """Of a turn: below, the overhead of each NumPy call outweighs the work, and turns are merged."""
 
 _MERGE: dict[str, Callable[..., Array]] = {"add": np.add.reduce, "max": np.maximum.reduce}
-_STEP: dict[str, Callable[[Array, Array], Array]] = {
+_STEP: dict[str, Callable[..., Array]] = {
     "add": np.add,
     "max": PRIMITIVES["max"].numpy,
 }
@@ -86,7 +87,15 @@ class _OutPlan:
         folded = nest.folded_dims(out)
         self._contraction = Contraction.of(nest, out, fixed)
         self._init = _Evaluator(nest, out.fold.init, out.dims, (), fixed)
-        self._term = _Evaluator(nest, out.fold.term, out.dims, folded, fixed)
+        # A fused contract joins each product to the sum in one rounding.
+        contract = out.fold.contract
+        terms: tuple[Expr, ...] = (out.fold.term,)
+        self._step = _STEP[out.fold.op]
+        if contract is not None and contract.fused:
+            assert isinstance(out.fold.term, Apply)
+            terms = out.fold.term.args
+            self._step = lambda total, a, b: fused_multiply_add(a, b, total)
+        self._terms = [_Evaluator(nest, term, out.dims, folded, fixed) for term in terms]
         self._turns: list[Turn] = list(product(*(range(nest.sizes[d]) for d in folded)))
         self._merged = None
         if isinstance(out.fold.type, Int):
@@ -116,8 +125,8 @@ class _OutPlan:
             merged = _MERGE[fold.op](terms, axis=self._merged_axes, dtype=dtype)
             return _STEP[fold.op](total, merged)
         for turn in self._turns:
-            term = np.asarray(self._term(operands, turn))
-            total = _STEP[fold.op](total, term.astype(dtype, copy=False))
+            values = (np.asarray(term(operands, turn)) for term in self._terms)
+            total = self._step(total, *(value.astype(dtype, copy=False) for value in values))
         return total
 
 

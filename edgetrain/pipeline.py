@@ -15,7 +15,7 @@ from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Graph
 from edgetrain.compiler.kernel import Target
 from edgetrain.compiler.onnx_io.load import import_model
-from edgetrain.compiler.passes import run_passes
+from edgetrain.compiler.passes import run_passes, training_passes
 from edgetrain.compiler.plan import plan
 from edgetrain.compiler.program import Program as CompiledProgram
 from edgetrain.compiler.program_file import (
@@ -24,6 +24,8 @@ from edgetrain.compiler.program_file import (
     save_program,
     write_whole,
 )
+from edgetrain.compiler.rules import RULES, Learning
+from edgetrain.compiler.rules.parameters import with_parameters
 from edgetrain.kernels.c.program import print_program
 from edgetrain.simulator import Simulator
 from edgetrain.toolchain import Build, Optimise, build
@@ -71,24 +73,49 @@ class CompileReport:
     toolchain: str | None
 
 
-def compile_model(model: str | Path, board: str | Board = "host") -> Program:
-    """The program of `model` for `board`; nothing is written.  Raises InputError."""
+def compile_model(
+    model: str | Path,
+    board: str | Board = "host",
+    *,
+    learn: str | None = None,
+    how: Learning | None = None,
+) -> Program:
+    """The program of `model` for `board`; nothing is written.  Raises InputError.
+
+    `learn` names the rule by which the device learns; then the weights are state, and an entry
+    `train_step` replaces them.
+    """
     target = load_board(board) if isinstance(board, str) else board
+    features = frozenset(target.features)
     imported = import_model(model)
     graphs: list[Graph] = [run_passes(imported.graph)]
     metadata: dict[str, Any] = {}
+    if learn is not None:
+        graphs = _learning_graphs(imported.graph, learn, how or Learning(), features)
+        metadata["learn"] = {"rule": learn, **asdict(how or Learning())}
     can = read_can_model(imported.metadata)
     if can is not None:
         graphs.append(run_passes(can_frame_graph(imported, can)))
         metadata[METADATA_KEY] = json.loads(can.serialise())
     compiled = plan(
         graphs,
-        Target(target.name, frozenset(target.features)),
+        Target(target.name, features),
         imported.input_code,
         imported.output_code,
         metadata,
     )
     return _runnable(compiled)
+
+
+def _learning_graphs(
+    graph: Graph, learn: str, how: Learning, features: frozenset[str]
+) -> list[Graph]:
+    """`infer` over parameters in state, and `train_step`."""
+    rule = RULES.get(learn)
+    if rule is None:
+        raise InputError(f"unknown rule {learn!r}", remedy=f"known: {', '.join(RULES)}")
+    infer = run_passes(with_parameters(graph))
+    return [infer, run_passes(rule.apply(infer, how), training_passes(features))]
 
 
 def open_project(directory: str | Path) -> Program:

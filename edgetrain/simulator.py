@@ -124,7 +124,13 @@ class Simulator:
         """What the device refuses, changing nothing, is refused here too."""
         for label, name, array in zip(entry.input_names, entry.inputs, inputs, strict=True):
             scalar = self.program.buffers[name].type.scalar
-            if not isinstance(scalar, Int) or not np.size(array):
+            if not isinstance(scalar, Int):
+                if not np.isfinite(array).all():
+                    raise InputError(
+                        f"input {label} holds NaN or infinity", remedy="give finite numbers"
+                    )
+                continue
+            if not np.size(array):
                 continue
             if not (int(np.min(array)) in scalar and int(np.max(array)) in scalar):
                 raise InputError(

@@ -11,7 +11,6 @@ from edgetrain.compiler.ops.functions import exp, tanh
 from edgetrain.compiler.ops.registry import Example, Gradient, register
 from edgetrain.compiler.types import FLOAT32, Int, TensorType
 
-
 if TYPE_CHECKING:
     from edgetrain.compiler.graph import GraphBuilder, Node, Value
 

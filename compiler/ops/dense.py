@@ -9,7 +9,6 @@ from edgetrain.compiler.nest import Nest, Out, Read, fold
 from edgetrain.compiler.ops.registry import Example, register
 from edgetrain.compiler.types import FLOAT32, Float, Int, TensorType
 
-
 if TYPE_CHECKING:
     from edgetrain.compiler.graph import GraphBuilder, Node, Value
 

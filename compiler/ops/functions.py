@@ -31,7 +31,14 @@ _LN2_HIGH = 0.693359375
 _LN2_LOW = -2.12194440e-4
 _ROOT_HALF = 0x3F3504F3
 """The bits of √½."""
-_EXP = (5.0000001201e-1, 1.6666665459e-1, 4.1665795894e-2, 8.3334519073e-3, 1.3981999507e-3, 1.98756915e-4)
+_EXP = (
+    5.0000001201e-1,
+    1.6666665459e-1,
+    4.1665795894e-2,
+    8.3334519073e-3,
+    1.3981999507e-3,
+    1.98756915e-4,
+)
 _LOG = (
     3.3333331174e-1,
     -2.4999993993e-1,
@@ -86,8 +93,6 @@ def log(x: Expr) -> Expr:
     series = add(series, mul(whole, _LN2_LOW))
     series = sub(series, mul(square, 0.5))
     return add(add(f, series), mul(whole, _LN2_HIGH))
-
-
 
 
 _TANH = (

@@ -253,9 +253,7 @@ def binary_cross_entropy_gradient(label: TensorType, z: TensorType) -> Nest:
     return Nest((("n", n.size),), (at, each), (Out("y", ("n",), body.type, body),))
 
 
-def _binary_cross_entropy(
-    b: "GraphBuilder", z: "Value", label: "Value"
-) -> "tuple[Value, Value]":
+def _binary_cross_entropy(b: "GraphBuilder", z: "Value", label: "Value") -> "tuple[Value, Value]":
     loss = b.apply("binary_cross_entropy", label, z)
     return loss, b.apply("binary_cross_entropy_gradient", label, z)
 

@@ -2,7 +2,7 @@
 
 from numpy.random import Generator
 
-from edgetrain.compiler.expr import Dim, add, fma, mul, sub
+from edgetrain.compiler.expr import Dim, Expr, add, fma, mul, sub
 from edgetrain.compiler.nest import Nest, Out, Read
 from edgetrain.compiler.ops.registry import Example, register
 from edgetrain.compiler.types import FLOAT32, TensorType
@@ -23,7 +23,7 @@ def sgd(w: TensorType, g: TensorType, *, rate: float, decay: float = 0.0) -> Nes
     dims = _dims(w)
     index = tuple(Dim(*d) for d in dims)
     w_read, g_read = Read("w", index, w), Read("g", index, g)
-    gradient = g_read.value
+    gradient: Expr = g_read.value
     if decay:
         gradient = add(gradient, mul(w_read.value, decay))
     body = sub(w_read.value, mul(gradient, rate))

@@ -40,7 +40,7 @@ class Op:
     name: str
     meaning: Meaning
     example: Callable[[Generator], Example]
-    gradient: Gradient | None = None
+    gradient: "Gradient | None" = None
 
     @property
     def summary(self) -> str:
@@ -51,7 +51,7 @@ OPS: dict[str, Op] = {}
 
 
 def register(
-    name: str, example: Callable[[Generator], Example], gradient: Gradient | None = None
+    name: str, example: Callable[[Generator], Example], gradient: "Gradient | None" = None
 ) -> Callable[[Meaning], Meaning]:
     """Enter the decorated function into the table as the meaning of `name`."""
 

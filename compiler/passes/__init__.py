@@ -3,10 +3,16 @@
 from edgetrain.compiler.graph import Graph
 from edgetrain.compiler.passes.base import Pass
 from edgetrain.compiler.passes.dead_nodes import DeadNodes
+from edgetrain.compiler.passes.rank_one import RankOneUpdate
 from edgetrain.compiler.passes.requantise import Requantise
 
 INFERENCE: tuple[Pass, ...] = (Requantise(), DeadNodes())
 """What an inference graph goes through, in order."""
+
+
+def training_passes(features: frozenset[str]) -> tuple[Pass, ...]:
+    """What a training graph goes through for a board with `features`."""
+    return (RankOneUpdate(fused="fma32" in features), DeadNodes())
 
 
 def run_passes(graph: Graph, passes: tuple[Pass, ...] = INFERENCE) -> Graph:

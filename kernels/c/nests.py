@@ -7,8 +7,7 @@ time, its fields unrolled.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgetrain.compiler.contract import Contract
-from edgetrain.compiler.expr import Dim, Expr, Local, add, lift, mul, subexpressions
+from edgetrain.compiler.expr import Apply, Dim, Expr, Local, add, apply, lift, mul, subexpressions
 from edgetrain.compiler.layout import Layout
 from edgetrain.compiler.nest import Fold, Nest, Out, Read
 from edgetrain.compiler.types import Int
@@ -173,12 +172,14 @@ class NestPrinter:
         self._names = names
 
     def _accumulate(self, fold: Fold) -> None:
-        kind = compute_type(fold.type)
-        term = _cast(fold.term, kind, self._value(fold.term))
-        if fold.op == "max":
-            self._line(f"acc = acc < {term} ? {term} : acc;")
+        if fold.contract is not None and fold.contract.fused:
+            assert isinstance(fold.term, Apply)
+            self._line(f"acc = {self._value(apply('fma', *fold.term.args, fold.result))};")
+        elif fold.op == "max":
+            self._line(f"acc = {self._value(apply('max', fold.result, fold.term))};")
         else:
-            assert fold.contract in (None, Contract())
+            # The sum is known to fit; a typed addition would widen it for nothing.
+            term = _cast(fold.term, compute_type(fold.type), self._value(fold.term))
             self._line(f"acc = acc + {term};")
 
     def _packed_along(self, dim: str, wanted: Sequence[str]) -> list[str]:

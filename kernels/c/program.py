@@ -247,17 +247,8 @@ class _Source:
 
 
 def _check(name: str, buffer: Buffer) -> list[str]:
-    """Refuse elements that their C type could hold and the program cannot."""
-    scalar = buffer.type.scalar
-    if isinstance(scalar, Float):
-        return []
-    dtype = np.dtype(_numpy(buffer))
-    stored = np.iinfo(dtype)
-    element = name if buffer.type.shape == () else f"{name}[i]"
-    # Compared in the element's own type: a cast could turn what is out of range into what is not.
-    lo, hi = (_literal(v, dtype, dtype.kind) for v in (scalar.lo, scalar.hi))
-    tests = [f"{element} < {lo}"] if stored.min < scalar.lo else []
-    tests += [f"{element} > {hi}"] if stored.max > scalar.hi else []
+    """Refuse elements that their C type could hold and the program cannot: also NaN, infinity."""
+    tests = _tests(name if buffer.type.shape == () else f"{name}[i]", buffer)
     if not tests:
         return []
     refuse = f"if ({' || '.join(tests)}) {{"
@@ -270,6 +261,20 @@ def _check(name: str, buffer: Buffer) -> list[str]:
         "        }",
         "    }",
     ]
+
+
+def _tests(element: str, buffer: Buffer) -> list[str]:
+    """C conditions, of which one holds for an element that is refused."""
+    scalar = buffer.type.scalar
+    if isinstance(scalar, Float):
+        return [f"!(({element} - {element}) == 0.0f)"]
+    dtype = np.dtype(_numpy(buffer))
+    stored = np.iinfo(dtype)
+    # Compared in the element's own type: a cast could turn what is out of range into what is not.
+    lo, hi = (_literal(v, dtype, dtype.kind) for v in (scalar.lo, scalar.hi))
+    tests = [f"{element} < {lo}"] if stored.min < scalar.lo else []
+    tests += [f"{element} > {hi}"] if stored.max > scalar.hi else []
+    return tests
 
 
 def _array(declaration: str, elements: NDArray[Any]) -> list[str]:

@@ -1,0 +1,41 @@
+"""Gradients at compile time, as ordinary nodes: each op's own, chained backwards."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from edgetrain.compiler.errors import InputError
+from edgetrain.compiler.graph import GraphBuilder, Node, Value
+from edgetrain.compiler.ops import OPS
+
+
+def differentiate(
+    b: GraphBuilder,
+    nodes: Sequence[Node],
+    seeds: Mapping[Value, Value],
+    wrt: Collection[Value],
+) -> dict[Value, Value]:
+    """The gradient of each of `wrt`, appended to `b`.
+
+    `nodes` are the forward nodes in order, `seeds` the gradients of their ends.  No gradient is
+    computed that none of `wrt` needs.  Raises InputError for an op without a gradient.
+    """
+    depends = set(wrt)
+    for node in nodes:
+        if depends & set(node.inputs):
+            depends.update(node.outputs)
+    gradients = dict(seeds)
+    for node in reversed(nodes):
+        (result,) = node.outputs
+        if result not in gradients or result not in depends:
+            continue
+        backward = OPS[node.op].gradient
+        if backward is None:
+            raise InputError(
+                f"op {node.op} has no gradient", remedy="learn only the layers behind it"
+            )
+        needed = tuple(value in depends for value in node.inputs)
+        parts = backward(b, node, gradients[result], needed)
+        for value, part, wanted in zip(node.inputs, parts, needed, strict=True):
+            if wanted and part is not None:
+                known = gradients.get(value)
+                gradients[value] = part if known is None else b.apply("add", known, part)
+    return {value: gradients[value] for value in wrt if value in gradients}

@@ -1,0 +1,43 @@
+"""What a learning rule is, and the table of all."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edgetrain.compiler.graph import Graph
+from edgetrain.compiler.ops.loss import LOSSES, Loss
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """How a network learns: loss, step size and weight decay."""
+
+    loss: str = "cross-entropy"
+    rate: float = 0.01
+    decay: float = 0.0
+
+    @property
+    def loss_entry(self) -> Loss:
+        return LOSSES[self.loss]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`apply(infer graph with states, how)` is the graph of the entry `train_step`."""
+
+    name: str
+    summary: str
+    apply: Callable[[Graph, Learning], Graph]
+
+
+RULES: dict[str, Rule] = {}
+
+
+def register(name: str) -> Callable[[Callable[[Graph, Learning], Graph]], Callable[..., Graph]]:
+    """Enter the decorated function into the table as the rule `name`."""
+
+    def enter(apply: Callable[[Graph, Learning], Graph]) -> Callable[..., Graph]:
+        summary = (apply.__doc__ or "").strip().splitlines()[0]
+        RULES[name] = Rule(name, summary, apply)
+        return apply
+
+    return enter
