@@ -21,6 +21,7 @@ from edgetrain.cli_support import run
 from tests.oracles.builder import QONNX, GraphBuilder
 
 SHIPPED = "can-ids-w2a2"
+LAST_SCALE = 2.0**-5
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,13 @@ def detector() -> bytes:
         attributes = {"rounding_mode": "ROUND", "signed": signed, "narrow": 0}
         return graph.node("Quant", [x, *constants], f"{stem}.out", QONNX, **attributes)
 
-    def dense(x: str, stem: str, shape: tuple[int, int], bits: int) -> str:
+    def dense(x: str, stem: str, shape: tuple[int, int], scale: float, bits: int) -> str:
         weight = graph.constant(f"{stem}.weight", rng.normal(size=shape).astype(np.float32))
-        return graph.node("MatMul", [x, quant(weight, stem, 0.5, bits, 1)], f"{stem}.out")
+        return graph.node("MatMul", [x, quant(weight, stem, scale, bits, 1)], f"{stem}.out")
 
     x = quant(graph.name("input"), "in", 1.0, 1, 0)
-    x = graph.node("Relu", [dense(x, "first", (COUNT, 6), 2)], "relu.out")
-    x = dense(quant(x, "act", 1.0, 2, 0), "last", (6, len(CLASSES)), 8)
+    x = graph.node("Relu", [dense(x, "first", (COUNT, 6), 0.5, 2)], "relu.out")
+    x = dense(quant(x, "act", 1.0, 2, 0), "last", (6, len(CLASSES)), LAST_SCALE, 8)
     model = graph.model(("input", COUNT), (x, len(CLASSES)), batch=1, opset=20)
     table = fit_table(synthetic_bus(20.0))
     model.metadata_props.add(key=METADATA_KEY, value=CanModel(CLASSES, 1.0, table).serialise())

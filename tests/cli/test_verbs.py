@@ -10,7 +10,7 @@ import pytest
 
 from edgetrain.cli import cli
 from edgetrain.train import can_ids
-from tests.cli.conftest import SHIPPED, Command
+from tests.cli.conftest import LAST_SCALE, SHIPPED, Command
 
 # In an order in which each finds what it needs.
 ORDER = (
@@ -123,8 +123,8 @@ def _shipped(edgetrain: Command) -> bytes:
 def test_simulate_writes_codes_and_their_values(edgetrain: Command, project: Path) -> None:
     assert edgetrain(f"simulate {project} --input x.npy -o y.npz").code == 0
     with np.load("y.npz") as arrays:
-        # The last layer's scale is 0.5, that of its input 1.
-        np.testing.assert_array_equal(arrays["outputs"], arrays["codes"] * np.float32(0.5))
+        # Of the last layer; its input's is 1.
+        np.testing.assert_array_equal(arrays["outputs"], arrays["codes"] * np.float32(LAST_SCALE))
         assert arrays["outputs"].shape == (50, 4)
         assert len(np.unique(arrays["codes"])) > 10
 
