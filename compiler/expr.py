@@ -112,7 +112,7 @@ def _and(a: Scalar, b: Scalar) -> Scalar:
 
 
 def _shift_left(a: Scalar, b: Scalar) -> Scalar:
-    if not (isinstance(a, Int) and isinstance(b, Int)) or b.lo != b.hi or b.lo < 0:
+    if not (isinstance(a, Int) and isinstance(b, Int)) or b.lo != b.hi or not 0 <= b.lo < 63:
         raise TypeError("a shift is of an integer by a constant")
     return Int(a.lo << b.lo, a.hi << b.lo)
 

@@ -31,7 +31,7 @@ class Int:
     def bits(self) -> int:
         """The least number of bits, two's complement if `signed`, that holds every value."""
         if self.lo < 0:
-            return max((-self.lo - 1).bit_length(), self.hi.bit_length()) + 1
+            return max((-self.lo - 1).bit_length(), max(self.hi, 0).bit_length()) + 1
         return max(self.hi.bit_length(), 1)
 
     @property

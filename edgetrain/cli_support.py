@@ -45,6 +45,10 @@ class Answer:
     complaint: str = ""
 
 
+class ReaderLeft(Exception):
+    """Nobody reads stdout any more.  (Of a broken pipe itself click makes an exit code 1.)"""
+
+
 class Terminal:
     """stdout for data, stderr for everything else."""
 
@@ -61,10 +65,17 @@ class Terminal:
     def show(self, answer: Answer) -> None:
         """The answer, on stdout."""
         if self._json:
-            click.echo(json.dumps(answer.data, allow_nan=False))
+            text = json.dumps(answer.data, allow_nan=False) + "\n"
         else:
             width = None if sys.stdout.isatty() else _WIDTH_OF_FILES
-            Console(highlight=False, width=width, soft_wrap=False).print(answer.text)
+            console = Console(highlight=False, width=width)
+            with console.capture() as capture:
+                console.print(answer.text)
+            text = capture.get()
+        try:
+            click.echo(text, nl=False)
+        except BrokenPipeError as error:
+            raise ReaderLeft from error
 
     @contextmanager
     def working(self, what: str) -> Iterator[Callable[[str, int, int], None]]:
@@ -125,12 +136,11 @@ def run(group: click.Group, arguments: Sequence[str] | None, program: str) -> in
             stream.reconfigure(errors="backslashreplace")
     try:
         code = group.main(arguments, program, standalone_mode=False)
-        sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
         _complain("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read has left; nothing more can be written, not even when Python ends.
+    except ReaderLeft:
+        # Nothing more can be written, not even when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except click.ClickException as error:

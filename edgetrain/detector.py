@@ -45,13 +45,15 @@ def evaluate_recordings(
 
     `model` is a model file, a workload's name or a project's directory.  Raises InputError.
     """
+    if not 0 <= start_s < end_s:
+        raise InputError(f"no time lies from {start_s} to {end_s} s", remedy="change --from, --to")
     program = load_program(model)
     recordings = [read(path) for path in data]
     logs = [recording.frames for recording in recordings]
     if start_s > 0 or end_s < math.inf:
         logs = [log.between(start_s, end_s) for log in logs]
     if not any(map(len, logs)):
-        raise InputError("no frame lies in the time range", remedy="change --from and --to")
+        raise InputError("no frame lies in the time range", remedy="change --from, --to")
     evaluation = evaluate(program.simulator().infer, can_model(program), logs)
     return RecordingsEvaluation(evaluation, tuple(r.report for r in recordings))
 

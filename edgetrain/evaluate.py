@@ -106,7 +106,8 @@ class Evaluation:
                 _in_time(score.debounced_false_alarms, score.clean_seconds),
             )
         kinds = Table("attack", "class", "frames", "recall", "right class", "precision")
-        for title in ("episodes", "alarm after", *(f"recall: {n}" for n in self.baselines)):
+        rivals = {name: score for name, score in self.baselines.items() if score.alarms}
+        for title in ("episodes", "alarm after", *rivals):
             kinds.add_column(title)
         for kind, result in self.score.per_kind.items():
             first = result.time_to_first_alarm_s
@@ -122,7 +123,7 @@ class Evaluation:
                 "–"
                 if first is None or longest is None
                 else f"{first * 1e3:.1f} / {longest * 1e3:.0f} ms",
-                *(_percent(base.per_kind[kind].recall) for base in self.baselines.values()),
+                *(_percent(rival.per_kind[kind].recall) for rival in rivals.values()),
             )
         return Group(summary, kinds) if self.score.per_kind else Group(summary)
 
@@ -136,7 +137,8 @@ def evaluate(score: Scorer, model: CanModel, logs: Sequence[Frames]) -> Evaluati
     verdicts: dict[str, list[NDArray[np.intp]]] = {"": [], "always normal": [], "hand rule": []}
     for log in logs:
         features = extract(log, model.table)
-        verdicts[""].append(decide(score(features), model.alarm_threshold))
+        outputs = score(features) if len(log) else np.zeros((0, len(model.classes)))
+        verdicts[""].append(decide(outputs, model.alarm_threshold))
         verdicts["always normal"].append(np.zeros(len(log), np.intp))
         verdicts["hand rule"].append(hand_rule(features, model.classes))
     scores = {name: judge(logs, given, model.classes) for name, given in verdicts.items()}

@@ -10,7 +10,8 @@ from edgetrain.can.report import Report
 from edgetrain.can.table import METADATA_KEY, CanModel, fit_table, read_can_model
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.onnx_io.load import import_model
-from edgetrain.compiler.onnx_io.metadata import replace_metadata
+from edgetrain.compiler.onnx_io.metadata import with_metadata
+from edgetrain.files import write_file
 from edgetrain.workloads import find_model
 
 
@@ -49,5 +50,5 @@ def refit(model: Path, clean: Frames, out: Path) -> CanModel:
     if not len(clean):
         raise InputError("no frames to learn the table from")
     refitted = replace(known, table=fit_table(clean))
-    replace_metadata(model, out, METADATA_KEY, refitted.serialise())
+    write_file(out, with_metadata(model, METADATA_KEY, refitted.serialise()))
     return refitted

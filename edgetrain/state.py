@@ -12,10 +12,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from edgetrain.arrays import npz_bytes, read_npz, write_file
 from edgetrain.board import load_board
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.program import elements
+from edgetrain.files import npz_bytes, read_npz, write_file
 from edgetrain.link import Link, open_link
 from edgetrain.pipeline import IMAGE_FILE, Program, open_project
 from edgetrain.verify import pack

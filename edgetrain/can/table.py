@@ -100,6 +100,15 @@ class IdentifierTable:
         index = np.minimum(np.searchsorted(self.key, key), len(self) - 1)
         return np.where(self.key[index] == key, index, len(self))
 
+    def without(self, rows: NDArray[np.integer]) -> "IdentifierTable":
+        """The table less these rows: their identifiers are unknown to it."""
+        return IdentifierTable(
+            np.delete(self.key, rows),
+            np.delete(self.period_us, rows),
+            np.delete(self.mask, rows, axis=0),
+            np.delete(self.value, rows, axis=0),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """`{"rows": [[key, period_us, mask, value], …], "unknown_period_us": …}`, masks in hex."""
         rows = [

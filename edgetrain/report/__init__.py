@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgetrain.arrays import write_file
 from edgetrain.board import load_board
 from edgetrain.compiler.program import Buffer, Call, Entry
 from edgetrain.costs import entry_macs, nest_macs
+from edgetrain.files import write_file
 from edgetrain.pipeline import Program, open_project, read_report
 
 HTML_FILE = "report.html"

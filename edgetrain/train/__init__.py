@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from edgetrain.can.readers import read
+from edgetrain.can.report import Report
 from edgetrain.can.table import METADATA_KEY
 from edgetrain.compiler.errors import InputError
-from edgetrain.train.can_ids import Result, read_logs, train_can_ids
+from edgetrain.train.can_ids import Result, train_can_ids
 from edgetrain.train.progress import Progress, silent
 
 RECIPES: Final = {
@@ -21,12 +23,15 @@ MAX_SEED = 2**31 - 1
 
 @dataclass(frozen=True)
 class TrainReport:
-    """What was trained on what, and how good it is on traffic that no part of it has seen."""
+    """What was trained, on what and how that could be read, and how good it is.
+
+    `recordings` is empty where the synthetic bus served.
+    """
 
     recipe: str
     model: str
     model_sha256: str
-    data: tuple[str, ...]
+    recordings: tuple[Report, ...]
     seed: int
     result: Result
 
@@ -43,7 +48,7 @@ class TrainReport:
             "recipe": self.recipe,
             "model": self.model,
             "model_sha256": self.model_sha256,
-            "data": list(self.data),
+            "recordings": [asdict(report) for report in self.recordings],
             "seed": self.seed,
             "epochs": result.epochs,
             "alarm_threshold": result.can.alarm_threshold,
@@ -80,7 +85,8 @@ def train(
     out = Path(out)
     if not out.parent.is_dir():
         raise InputError("no such directory", where=str(out.parent))
-    result = train_can_ids(read_logs(data), seed, progress)
+    recordings = [read(path) for path in data]
+    result = train_can_ids([recording.frames for recording in recordings], seed, progress)
     from edgetrain.train.export import to_qonnx, write_model
 
     progress("export", 0, 1)
@@ -92,7 +98,7 @@ def train(
         recipe=recipe,
         model=str(out),
         model_sha256=hashlib.sha256(out.read_bytes()).hexdigest(),
-        data=tuple(str(path) for path in data),
+        recordings=tuple(recording.report for recording in recordings),
         seed=seed,
         result=result,
     )

@@ -7,7 +7,6 @@ of every test frame into training.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from edgetrain.can.features import extract
 from edgetrain.can.frames import Frames, concatenate, sorted_by_time
 from edgetrain.can.inject import inject
 from edgetrain.can.kinds import CLASSES, NORMAL
-from edgetrain.can.readers import read
 from edgetrain.can.synthetic import synthetic_bus
 from edgetrain.can.table import CanModel, cross_fit, fit_table
 from edgetrain.compiler.errors import InputError
@@ -35,6 +33,9 @@ next week's traffic is to the final one; with sixths alone, thresholds did not c
 
 KEPT_NORMAL = 0.125
 """Share of the normal frames that each pass keeps: most are alike."""
+
+FUZZING = CLASSES.index("fuzzing")
+FLOOD_APART_US = 10_000
 
 FALSE_POSITIVE_RATE = 1e-4
 
@@ -80,21 +81,15 @@ class Result:
     float: Figures
 
 
-def read_logs(paths: Sequence[str | Path]) -> list[Frames]:
-    """The recordings at `paths`; without any, 100 s of the synthetic bus."""
-    if not paths:
-        return [synthetic_bus(SYNTHETIC_SECONDS)]
-    return [read(path).frames for path in paths]
-
-
 def train_can_ids(logs: Sequence[Frames], seed: int, progress: Progress) -> Result:
     """Trains on `logs`: frames labelled as attacks are left out, unlabelled ones taken as normal.
 
-    Raises `InputError` for a log without timestamps or of less than 20 s.
+    Without logs, on 100 s of the synthetic bus.  Raises `InputError` for a log without timestamps
+    or of less than 20 s.
     """
     from edgetrain.train import network
 
-    split = split_by_time(logs)
+    split = split_by_time(logs or [synthetic_bus(SYNTHETIC_SECONDS)])
     samples = training_set(split.training, seed, progress)
     table = fit_table(split.training)
     validation = extract(split.validation, table)
@@ -144,18 +139,37 @@ def split_by_time(logs: Sequence[Frames]) -> Split:
 def training_set(
     clean: Frames, seed: int, progress: Progress
 ) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
-    """Features (n, 57) and classes (n,) of `clean` under fresh attacks, by cross-fitted tables."""
+    """Features (n, 57) and classes (n,) of `clean` under fresh attacks, by cross-fitted tables.
+
+    Beyond what the injector does, half of the floods take any identifier, and one identifier of
+    each stretch is struck from its table, its frames called fuzzing: else the network learns that
+    floods come from the first identifiers only, and unknown ones with random payloads only.
+    """
     rng = np.random.default_rng(seed)
     features, labels = [], []
     for number, folds in enumerate(PASSES):
         for stretch, table in cross_fit(clean, folds):
             attacked = inject(clean[stretch], seed=int(rng.integers(2**32)))
+            attacked = _with_floods_of_any_identifier(attacked, rng)
+            hidden = rng.permutation(len(table))[:1]
             classes = attacked.classes()
-            kept = (classes > 0) | (rng.random(len(classes)) < KEPT_NORMAL)
-            features.append(extract(attacked, table)[kept])
+            classes[np.isin(table.row(attacked), hidden) & (classes == 0)] = FUZZING
+            kept = (attacked.kind > 0) | (rng.random(len(classes)) < KEPT_NORMAL)
+            features.append(extract(attacked, table.without(hidden))[kept])
             labels.append(classes[kept])
         progress("attacks", number + 1, len(PASSES))
     return np.concatenate(features), np.concatenate(labels)
+
+
+def _with_floods_of_any_identifier(frames: Frames, rng: np.random.Generator) -> Frames:
+    """`frames` with every other flood sent under the identifier of some normal frame."""
+    flood = np.flatnonzero(frames.of_kind("dos"))
+    number = np.cumsum(np.diff(frames.t_us[flood], prepend=frames.t_us[flood[0]]) > FLOOD_APART_US)
+    source = rng.choice(np.flatnonzero(frames.kind == 0), number[-1] + 1)[number]
+    source = np.where(number % 2 == 0, source, flood)
+    identifier, extended = frames.id.copy(), frames.extended.copy()
+    identifier[flood], extended[flood] = frames.id[source], frames.extended[source]
+    return replace(frames, id=identifier, extended=extended)
 
 
 def attacked_copies(clean: Frames) -> list[Frames]:

@@ -45,6 +45,10 @@ class NestPrinter:
 
     def print(self) -> list[str]:
         """The lines of the function's body."""
+        read = self._wanted([e for out in self._nest.outs for e in _expressions(out)])
+        for name in self._reads:
+            if name not in read:
+                self._line(f"(void){self._operands[name].pointer};")
         for out, result in zip(self._nest.outs, self._results, strict=True):
             self._print_out(out, result)
         return self._lines
@@ -62,8 +66,7 @@ class NestPrinter:
 
     def _print_out(self, out: Out, result: Operand) -> None:
         self._names = {}
-        expressions = [out.body] if out.fold is None else [out.body, out.fold.term, out.fold.init]
-        wanted = self._wanted(expressions)
+        wanted = self._wanted(_expressions(out))
         # Several results are computed one after the other, each in a scope of its own.
         scoped = len(self._nest.outs) > 1
         if scoped:
@@ -262,6 +265,10 @@ def _bare(text: str) -> str:
         if depth == 0 and position < len(text) - 1:
             return text
     return text[1:-1]
+
+
+def _expressions(out: Out) -> list[Expr]:
+    return [out.body] if out.fold is None else [out.body, out.fold.term, out.fold.init]
 
 
 def _dim_name(name: str) -> str:

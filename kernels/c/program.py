@@ -197,6 +197,11 @@ class _Source:
         lines = ["", f"int et_{entry.name}({_parameters(self._program, entry)}) {{"]
         for name, buffer in _named(self._program, entry.input_names, entry.inputs):
             lines += _check(name, buffer)
+        read = {name for call in entry.calls for name in call.inputs}
+        unread = [
+            n for n, key in zip(entry.input_names, entry.inputs, strict=True) if key not in read
+        ]
+        lines += [f"    (void){name};" for name in unread]
         pointers = {b: self._pointer(self._program.buffers[b]) for b in self._program.buffers}
         for name, key in zip(entry.input_names, entry.inputs, strict=True):
             pointers[key] = f"&{name}" if self._program.buffers[key].type.shape == () else name

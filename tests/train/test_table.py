@@ -113,6 +113,16 @@ def test_metadata_survives_the_round_trip() -> None:
     assert read_can_model({"other": "x"}) is None
 
 
+def test_without_strikes_rows_out() -> None:
+    table = example().table
+    less = table.without(np.array([0, 2]))
+    kept = np.delete(np.arange(len(table)), [0, 2])
+    assert less.key.tolist() == table.key[kept].tolist()
+    assert less.mask[:-1].tolist() == table.mask[kept].tolist()
+    assert less.period_us[-1] == table.period_us[-1]
+    assert table.without(np.array([], np.int64)) == table
+
+
 def test_table_is_read_only() -> None:
     with pytest.raises(ValueError, match="read-only"):
         example().table.mask[0] = 0

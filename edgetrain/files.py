@@ -1,4 +1,4 @@
-"""NumPy's files, read as the untrusted bytes that they are and written whole."""
+"""Files of a user: NumPy's read as the untrusted bytes that they are, all written whole."""
 
 import io
 import zipfile
