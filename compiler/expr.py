@@ -17,6 +17,8 @@ from edgetrain.compiler.types import BOOL, FLOAT32, Float, Int, Scalar
 Array: TypeAlias = NDArray[Any]
 
 INT32 = Int(-(2**31), 2**31 - 1)
+INT24 = Int(-(2**24), 2**24)
+"""The integers up to which every one is a FLOAT32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +143,14 @@ def _floats(*types: Scalar) -> Scalar:
     return types[0]
 
 
-def _floor(a: Scalar, lo: Scalar, hi: Scalar) -> Scalar:
-    if not (isinstance(a, Float) and isinstance(lo, Int) and isinstance(hi, Int)):
-        raise TypeError("floor is of a float, within two integers")
-    return Int(lo.lo, hi.hi)
+def _floor(a: Scalar) -> Scalar:
+    if not isinstance(a, Float):
+        raise TypeError("floor is of a float")
+    return INT24
 
 
 def _to_float(a: Scalar) -> Scalar:
-    if not isinstance(a, Int) or not Int(-(2**24), 2**24).holds(a):
+    if not isinstance(a, Int) or not INT24.holds(a):
         raise TypeError("only integers of at most 24 bits become floats, exactly")
     return FLOAT32
 
@@ -165,9 +167,9 @@ def _from_bits(a: Scalar) -> Scalar:
     return FLOAT32
 
 
-def _floor_within(a: Array, lo: Array, hi: Array) -> Array:
-    finite = np.where(np.isnan(a), np.zeros_like(a), a)
-    return np.clip(np.floor(finite).astype(np.float64), lo, hi).astype(np.int32)
+def _floor_of(a: Array) -> Array:
+    held = np.clip(np.floor(np.where(np.isnan(a), np.zeros_like(a), a)), INT24.lo, INT24.hi)
+    return held.astype(np.int32)
 
 
 def _divide(a: Array, b: Array) -> Array:
@@ -235,8 +237,8 @@ PRIMITIVES: dict[str, Primitive] = {
     "popcount": Primitive(_popcount, np.bitwise_count, "et_popcount_{w}({0})"),
     "fma": Primitive(_floats, fused_multiply_add, "et_fma_{w}({0}, {1}, {2})"),
     "div": Primitive(_floats, _divide, "({0} / {1})"),
-    # The greatest integer ≤ {0}, within {1} ..= {2}; 0 for NaN.
-    "floor": Primitive(_floor, _floor_within, "et_floor_{w}({0}, {1}, {2})"),
+    # The greatest integer ≤ {0}, held within ±2^24; 0 for NaN.
+    "floor": Primitive(_floor, _floor_of, "et_floor_{w}({0})"),
     "float": Primitive(_to_float, lambda a: a, "{0}"),
     "bits": Primitive(_bits, lambda a: a.view(np.int32), "et_bits_{w}({0})"),
     "from_bits": Primitive(_from_bits, lambda a: a.view(np.float32), "et_from_bits_{w}({0})"),
@@ -311,9 +313,9 @@ def div(a: Operand, b: Operand) -> Expr:
     return apply("div", a, b)
 
 
-def floor_within(a: Expr, within: Int) -> Expr:
-    """The greatest integer ≤ `a`, held within the range; 0 for NaN."""
-    return apply("floor", a, lift(within.lo), lift(within.hi))
+def floor(a: Operand) -> Expr:
+    """The greatest integer ≤ `a`, held within ±2^24; 0 for NaN."""
+    return apply("floor", a)
 
 
 def to_float(a: Operand) -> Expr:
@@ -397,8 +399,6 @@ def argument_types(node: Apply) -> tuple[Scalar, ...]:
     match node.op:
         case "select":
             return (BOOL, working, working)
-        case "floor":
-            return (working, INT32, INT32)
         case "from_bits":
             return (INT32,)
         case "assume":

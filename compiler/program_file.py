@@ -168,7 +168,7 @@ def _buffer(buffer: Buffer, digest: str) -> dict[str, Any]:
 def _expr(expr: Expr) -> Any:
     match expr:
         case Const(value, Float(bits)):
-            return ["float", bits, float(value).hex()]
+            return ["const", bits, float(value).hex()]
         case Const(value, _):
             return value
         case Local(name, _):
@@ -305,7 +305,7 @@ class _Scope:
             return Const(tree, Int(tree, tree))
         head, *rest = tree
         match head:
-            case "float":
+            case "const":
                 return Const(float.fromhex(rest[1]), Float(rest[0]))
             case "local":
                 return Local(rest[0], self.locals[rest[0]])

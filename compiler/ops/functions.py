@@ -8,10 +8,11 @@ from edgetrain.compiler.expr import (
     Expr,
     add,
     assume,
+    clamp,
     div,
     float_bits,
     float_from_bits,
-    floor_within,
+    floor,
     lift,
     lt,
     maximum,
@@ -64,7 +65,7 @@ def _horner(coefficients: tuple[float, ...], x: Expr) -> Expr:
 def exp(x: Expr) -> Expr:
     """eˣ in FLOAT32: 0 below −104, infinity above 89, subnormal results rounded once more."""
     held = minimum(maximum(x, -104.0), 89.0)
-    power = floor_within(add(mul(held, _LOG2_E), 0.5), Int(-150, 129))
+    power = clamp(floor(add(mul(held, _LOG2_E), 0.5)), Int(-150, 129))
     whole = to_float(power)
     rest = sub(sub(held, mul(whole, _LN2_HIGH)), mul(whole, _LN2_LOW))
     # Two factors, because one power of two cannot reach both ends of the range.

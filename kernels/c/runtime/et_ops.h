@@ -69,16 +69,16 @@ static inline float et_from_bits_f32(int32_t a) {
     return u.f;
 }
 
-/* The greatest integer <= a, within lo and hi (of at most 24 bits); 0 for NaN. */
-static inline int32_t et_floor_f32(float a, int32_t lo, int32_t hi) {
-    if (a >= (float)hi) {
-        return hi;
-    }
-    if (a <= (float)lo) {
-        return lo;
-    }
+/* The greatest integer <= a, held within +-2^24; 0 for NaN. */
+static inline int32_t et_floor_f32(float a) {
     if (!(a == a)) {
         return 0;
+    }
+    if (a >= 16777216.0f) {
+        return 16777216;
+    }
+    if (a <= -16777216.0f) {
+        return -16777216;
     }
     const int32_t truncated = (int32_t)a;
     return (float)truncated > a ? truncated - 1 : truncated;
