@@ -66,11 +66,19 @@ def compared(report: Comparison, data: dict[str, Any], text: RenderableType) -> 
     help="Default: build/MODEL-BOARD.",
 )
 @click.option("--no-build", is_flag=True, help="Write the C sources, but build no image.")
+@click.option("--learn", metavar="RULE", help="The device learns by it: see `edgetrain rules`.")
+@click.option(
+    "--loss",
+    type=click.Choice(["cross-entropy", "mse", "hinge", "bce"]),
+    default="cross-entropy",
+    show_default=True,
+    help="What learning minimises.",
+)
+@click.option("--lr", type=float, default=0.01, show_default=True, help="The learning rate.")
+@click.option("--decay", type=float, default=0.0, show_default=True, help="The weight decay.")
 @toolchain_option
 @optimise_option
-def compile(
-    model: str, board: str, output: Path | None, no_build: bool, toolchain: str, optimise: Any
-) -> Answer:
+def compile(model: str, board: str, output: Path | None, no_build: bool, **options: Any) -> Answer:
     """Compile a model for a board.
 
     MODEL is an ONNX file, or a name that `edgetrain workloads` lists.  QONNX, QDQ and float ONNX
@@ -86,9 +94,8 @@ def compile(
             model,
             board,
             directory=directory,
-            toolchain=toolchain,
-            optimise=optimise,
             with_image=not no_build,
+            **options,
         )
     report = asdict(read_report(directory))
     return Answer(report, facts(report))

@@ -40,8 +40,11 @@ def ops() -> Answer:
 
 @verb("edgetrain rules")
 def rules() -> Answer:
-    """List the learning rules: none in this version."""
-    return Answer({"rules": []}, "This version infers; it has no learning rule yet.")
+    """List the learning rules."""
+    from edgetrain.compiler.rules import RULES
+
+    found = [{"name": rule.name, "meaning": rule.summary} for rule in RULES.values()]
+    return Answer({"rules": found}, listing(("name", "meaning"), found))
 
 
 @verb("edgetrain workloads")

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from edgetrain.board import Board, load_board
+from edgetrain.compiler.rules import Learning
 from edgetrain.pipeline import Program, compile_model, write_project
 from edgetrain.toolchain import Optimise
 from edgetrain.workloads import find_model
@@ -17,13 +18,21 @@ def compile_project(
     toolchain: str = "auto",
     optimise: Optimise = "speed",
     with_image: bool = True,
+    learn: str | None = None,
+    loss: str = "cross-entropy",
+    lr: float = 0.01,
+    decay: float = 0.0,
 ) -> Program:
     """Compiles `model`, a file or a workload's name, for `board`.
+
+    `learn` names a rule of `compiler.rules`; the device then also learns, by `loss` and with the
+    learning rate `lr` and the weight decay `decay`.
 
     With `directory` the project is written there, image included unless `with_image` is false;
     without, nothing is.  Raises InputError.
     """
-    program = compile_model(find_model(model), board)
+    how = Learning(loss=loss, rate=lr, decay=decay) if learn is not None else None
+    program = compile_model(find_model(model), board, learn=learn, how=how)
     if directory is not None:
         write_project(
             program, directory, toolchain=toolchain, optimise=optimise, with_image=with_image

@@ -120,6 +120,17 @@ class Simulator:
             self.state[state] = values[following].array
         return tuple(values[output].array for output in entry.outputs)
 
+    def train_step(self, x: Array, target: Array | int) -> float:
+        """One learning step on one sample `x` (features): the loss before it.
+
+        Raises InputError, changing nothing, for input that the device refuses, or where the
+        program does not learn.
+        """
+        if all(entry.name != "train_step" for entry in self.program.entries):
+            raise InputError("the program does not learn", remedy="compile it with learn='sgd'")
+        (loss,) = self.run("train_step", np.asarray(x), np.asarray(target))
+        return float(loss)
+
     def _check_range(self, entry: Entry, inputs: tuple[Array, ...]) -> None:
         """What the device refuses, changing nothing, is refused here too."""
         for label, name, array in zip(entry.input_names, entry.inputs, inputs, strict=True):

@@ -24,6 +24,8 @@ class FloatReader(Reader):
             "Add": self._add,
             "BatchNormalization": self._batch_norm,
             "Relu": lambda node, o: self._builder.apply("relu", _activation(node, o[0])),
+            "Sigmoid": lambda node, o: self._builder.apply("sigmoid", _activation(node, o[0])),
+            "Tanh": lambda node, o: self._builder.apply("tanh", _activation(node, o[0])),
             "LeakyRelu": self._leaky,
             "Identity": self._keep,
             "Dropout": self._keep,

@@ -63,6 +63,8 @@ SIGNATURES: dict[str, Signature] = {
     ),
     "Relu": Signature(1, 1),
     "LeakyRelu": Signature(1, 1, {"alpha": float}),
+    "Sigmoid": Signature(1, 1),
+    "Tanh": Signature(1, 1),
     "Clip": Signature(1, 3),
     "Transpose": Signature(1, 1, {"perm": list}),
     "ArgMax": Signature(1, 1, {"axis": int, "keepdims": int, "select_last_index": int}),

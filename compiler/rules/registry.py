@@ -3,17 +3,28 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Graph
 from edgetrain.compiler.ops.loss import LOSSES, Loss
 
 
 @dataclass(frozen=True, slots=True)
 class Learning:
-    """How a network learns: loss, step size and weight decay."""
+    """How a network learns: loss, learning rate and weight decay.
+
+    Raises InputError for a loss that there is not, or a number that cannot be meant.
+    """
 
     loss: str = "cross-entropy"
     rate: float = 0.01
     decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise InputError(f"unknown loss {self.loss!r}", remedy=f"known: {', '.join(LOSSES)}")
+        for name, value in (("learning rate", self.rate), ("weight decay", self.decay)):
+            if not 0 <= value < 1e6:
+                raise InputError(f"the {name} is {value}", remedy="give a number from 0 to 1e6")
 
     @property
     def loss_entry(self) -> Loss:

@@ -1,0 +1,98 @@
+"""A device that learns: the known workload, bit for bit on targets, and input that it refuses."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgetrain.board import load_board
+from edgetrain.compiler.errors import InputError
+from edgetrain.compiler.rules import Learning
+from edgetrain.pipeline import IMAGE_FILE, compile_model, write_project
+from edgetrain.simulator import Simulator
+from edgetrain.verify import verify
+from tests.support import needs_tool
+from tests.training.models import random_layers, workload_64_32_16_5, write_mlp
+
+
+def mean_loss(simulator: Simulator, samples: Any) -> float:
+    """Over the ten samples, without learning from them."""
+    kept = dict(simulator.state)
+    losses = []
+    for i, x in enumerate(samples):
+        losses.append(simulator.train_step(x, i % 5))
+        simulator.load_state(kept)
+    return float(np.mean(losses))
+
+
+def test_the_workload_learns_as_it_is_known_to(tmp_path: Path) -> None:
+    weights, biases, samples = workload_64_32_16_5()
+    path = write_mlp(tmp_path / "m.onnx", weights, biases)
+    simulator = compile_model(path, learn="sgd", how=Learning(rate=0.01)).simulator()
+    assert mean_loss(simulator, samples) == pytest.approx(1.609152, abs=5e-7)
+    for step in range(1000):
+        simulator.train_step(samples[step % 10], step % 10 % 5)
+    assert mean_loss(simulator, samples) == pytest.approx(0.049956, abs=5e-7)
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "mse", "hinge", "bce"])
+def test_training_is_bit_exact_on_the_host(loss: str, tmp_path: Path) -> None:
+    weights, biases = random_layers((11, 9, 5, 3), seed=3)
+    activation = {"mse": "Tanh", "bce": "Sigmoid", "hinge": "LeakyRelu"}.get(loss, "Relu")
+    path = write_mlp(tmp_path / "m.onnx", weights, biases, activation)
+    how = Learning(loss=loss, rate=0.05, decay=0.01 if loss == "mse" else 0.0)
+    write_project(compile_model(path, "host", learn="sgd", how=how), tmp_path / "out")
+    report = verify(tmp_path / "out", samples=200)
+    assert report.bit_exact, report.first_mismatch
+
+
+@pytest.mark.parametrize(
+    "board", ["mps2-an386", "mps2-an500", "mps3-an547", "qemu-rv32imc", "bbc_microbit"]
+)
+def test_training_is_bit_exact_on(board: str, tmp_path: Path) -> None:
+    qemu = load_board(board).qemu
+    assert qemu is not None
+    needs_tool(qemu.program)
+    weights, biases = random_layers((7, 6, 5, 3), seed=4)
+    path = write_mlp(tmp_path / "m.onnx", weights, biases)
+    write_project(compile_model(path, board, learn="sgd"), tmp_path / "out")
+    report = verify(tmp_path / "out", samples=50, link="qemu")
+    assert report.bit_exact, report.first_mismatch
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+def test_poisoned_input_changes_nothing(poison: float, tmp_path: Path) -> None:
+    from edgetrain.link import open_link
+    from edgetrain.verify import pack
+
+    weights, biases = random_layers((4, 3, 2), seed=1)
+    path = write_mlp(tmp_path / "m.onnx", weights, biases)
+    program = compile_model(path, "host", learn="sgd")
+    write_project(program, tmp_path / "out")
+    simulator = program.simulator()
+    before = {name: array.copy() for name, array in simulator.state.items()}
+    good, bad = np.ones(4, np.float32), np.array([1, poison, 1, 1], np.float32)
+    entry = program.entry("train_step")
+    position = program.entries.index(entry)
+    buffers = [program.buffers[name] for name in entry.inputs]
+    with open_link(load_board("host"), tmp_path / "out" / IMAGE_FILE) as link:
+        for x, label in ((bad, 0), (good, 2), (good, 255)):
+            with pytest.raises(InputError):
+                simulator.train_step(x, label)
+            data = pack(buffers[0], x) + pack(buffers[1], np.asarray(label, np.uint8))
+            assert link.run(position, data).status != 0
+        for number, buffer in enumerate(program.of_kind("state")):
+            assert link.read_state(number) == before[buffer.name].tobytes()
+    assert all(np.array_equal(before[name], simulator.state[name]) for name in before)
+
+
+def test_what_cannot_learn_is_refused(tmp_path: Path) -> None:
+    weights, biases = random_layers((4, 3, 2), seed=1)
+    path = write_mlp(tmp_path / "m.onnx", weights, biases)
+    with pytest.raises(InputError, match="unknown rule"):
+        compile_model(path, learn="magic")
+    with pytest.raises(InputError, match="unknown loss"):
+        Learning(loss="magic")
+    with pytest.raises(InputError, match="does not learn"):
+        compile_model(path).simulator().train_step(np.ones(4, np.float32), 0)
