@@ -5,7 +5,7 @@ primitives.  Each node has a type; an integer's is its exact range, so a printer
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -52,6 +52,14 @@ class Apply:
     op: str
     args: tuple["Expr", ...]
     type: Scalar
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Once a node, or else a tree of shared nodes takes exponential time.
+        object.__setattr__(self, "_hash", hash((self.op, self.args, self.type)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 Expr: TypeAlias = Const | Local | Dim | Apply

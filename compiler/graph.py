@@ -66,6 +66,8 @@ class Graph:
         defined = {value.name: value for value in sources}
         if len(defined) != len(sources):
             raise ValueError("two sources share a name")
+        if len(set(self.output_names)) != len(self.outputs):
+            raise ValueError("the outputs do not have one name each")
         for value, array in self.constants.items():
             check_array(value, array)
         for state in self.states:

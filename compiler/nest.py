@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from edgetrain.compiler.contract import Contract
 from edgetrain.compiler.expr import Dim, Expr, Local, subexpressions
-from edgetrain.compiler.types import Int, Scalar, TensorType
+from edgetrain.compiler.types import Float, Int, Scalar, TensorType
 
 ACCUMULATOR = "acc"
+FOLDS = ("add", "max")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,7 @@ class Nest:
         if out.fold is not None:
             _check_expr(out.fold.term, known, sizes)
             _check_expr(out.fold.init, known, sizes)
+            _check_fold(out)
             known = {**known, ACCUMULATOR: out.fold.type}
             outer: tuple[Expr, ...] = (out.fold.init, out.body)
         else:
@@ -137,6 +139,19 @@ class Nest:
             raise TypeError(f"{out.name}: a map has every dim of its nest")
         if not _holds(out.type, out.body.type):
             raise TypeError(f"{out.name}: {out.type} does not hold {out.body.type}")
+
+
+def _check_fold(out: Out) -> None:
+    fold = out.fold
+    assert fold is not None
+    if fold.op not in FOLDS:
+        raise TypeError(f"{out.name}: no fold by {fold.op}")
+    # How far the terms may lead is what the fold's maker knows; where it starts, anybody can see.
+    if not _holds(fold.type, fold.init.type):
+        raise TypeError(f"{out.name}: {fold.type} does not hold {fold.init.type}")
+    kinds = (fold.type, fold.term.type)
+    if any(isinstance(kind, Float) for kind in kinds) and kinds[0] != kinds[1]:
+        raise TypeError(f"{out.name}: {fold.term.type} is no term of {fold.type}")
 
 
 def _holds(wide: Scalar, narrow: Scalar) -> bool:

@@ -52,7 +52,10 @@ def workloads() -> Answer:
     """List the models that come with the package."""
     from edgetrain.workloads import all_workloads
 
-    found = [{**asdict(each), "model": str(each.model)} for each in all_workloads()]
+    found = [
+        {"name": w.name, "phase": w.phase, "summary": w.summary, "model": str(w.model)}
+        for w in all_workloads()
+    ]
     return Answer({"workloads": found}, listing(("name", "phase", "summary", "model"), found))
 
 

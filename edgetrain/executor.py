@@ -70,7 +70,9 @@ class NestExecutor:
     def __call__(self, operands: Sequence[Tensor]) -> list[Tensor]:
         """The results; batched if any operand is."""
         samples = next((o.array.shape[-1] for o in operands if o.batched), None)
-        return [plan(operands, samples) for plan in self._outs]
+        # IEEE says what overflow and invalid operations give; here they are no accident.
+        with np.errstate(all="ignore"):
+            return [plan(operands, samples) for plan in self._outs]
 
 
 class _OutPlan:

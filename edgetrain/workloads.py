@@ -15,15 +15,17 @@ class Workload:
     name: str
     model: Path
     phase: str
-    summary: str
+
+    @property
+    def summary(self) -> str:
+        """The title of its model card."""
+        with self.model.with_suffix(".md").open(encoding="utf-8") as card:
+            return card.readline().lstrip("# ").strip()
 
 
 def all_workloads() -> tuple[Workload, ...]:
-    """Every shipped model, by name; its summary is the title of its model card."""
-    return tuple(
-        Workload(path.stem, path, "infer", _title(path.with_suffix(".md")))
-        for path in sorted(MODELS.glob("*.onnx"))
-    )
+    """Every shipped model, by name."""
+    return tuple(Workload(path.stem, path, "infer") for path in sorted(MODELS.glob("*.onnx")))
 
 
 def find_model(model: str | Path) -> Path:
@@ -38,9 +40,3 @@ def find_model(model: str | Path) -> Path:
     raise InputError(
         "no such file or workload", where=str(model), remedy=f"workloads: {known or 'none'}"
     )
-
-
-def _title(card: Path) -> str:
-    """The first line of a Markdown file, without its sign."""
-    with card.open(encoding="utf-8") as file:
-        return file.readline().lstrip("# ").strip()

@@ -84,8 +84,8 @@ class Result:
 def train_can_ids(logs: Sequence[Frames], seed: int, progress: Progress) -> Result:
     """Trains on `logs`: frames labelled as attacks are left out, unlabelled ones taken as normal.
 
-    Without logs, on 100 s of the synthetic bus.  Raises `InputError` for a log without timestamps
-    or of less than 20 s.
+    Without logs, on 100 s of the synthetic bus.  Raises `InputError` for a log that cannot be split
+    or attacked.
     """
     from edgetrain.train import network
 
@@ -119,20 +119,29 @@ def train_can_ids(logs: Sequence[Frames], seed: int, progress: Progress) -> Resu
 
 
 def split_by_time(logs: Sequence[Frames]) -> Split:
-    """60 %, 10 % and 30 % of each log's time, cut at whole seconds where it lasts 30 or more."""
+    """60 %, 10 % and 30 % of each log's time, cut at whole seconds where it lasts 30 or more.
+
+    Frames labelled as attacks are left out.  Raises `InputError` for a log without timestamps, of
+    less than 20 s, or silent throughout one of the three.
+    """
     parts = []
     for log in logs:
-        seconds = log.seconds
+        clean = sorted_by_time(log[log.kind <= 0])
+        clean = replace(clean, kind=np.zeros(len(clean), np.int16), kinds=(NORMAL,))
+        seconds = clean.seconds
         if seconds is None:
             raise InputError("the log has no timestamps", remedy="train on timed recordings")
         if seconds < MIN_SECONDS:
-            raise InputError(f"the log lasts {seconds:.1f} s, less than {MIN_SECONDS:.0f} s")
+            what = f"the log's normal traffic lasts {seconds:.1f} s, less than {MIN_SECONDS:.0f} s"
+            raise InputError(what)
         cuts = [0.6 * seconds, 0.7 * seconds]
         if seconds >= 30:
             cuts = [float(round(cut)) for cut in cuts]
-        clean = sorted_by_time(log[log.kind <= 0])
-        clean = replace(clean, kind=np.zeros(len(clean), np.int16), kinds=(NORMAL,))
-        parts.append([clean.between(0, cuts[0]), clean.between(*cuts), clean.between(cuts[1])])
+        pieces = [clean.between(0, cuts[0]), clean.between(*cuts), clean.between(cuts[1])]
+        if not all(map(len, pieces)):
+            where = " or ".join(f"{cut:.0f} s" for cut in cuts)
+            raise InputError(f"the log is silent before, between or after {where}")
+        parts.append(pieces)
     return Split(*(_in_sequence(part) for part in zip(*parts, strict=True)))
 
 

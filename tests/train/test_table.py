@@ -1,5 +1,6 @@
 """The identifier table and the metadata that carries it."""
 
+import functools
 import json
 from typing import Any
 
@@ -42,6 +43,7 @@ def make_frames(rows: list[Row], *, kind: list[int] | None = None) -> Frames:
     )
 
 
+@functools.cache
 def example() -> CanModel:
     table = fit_table(synthetic_bus(5.0, seed=1))
     return CanModel(("normal", "dos", "fuzzing", "spoofing"), 12.625, table)

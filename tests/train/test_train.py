@@ -187,6 +187,13 @@ def test_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blind = Frames(**{**vars(frames), "timestamped": False, "t_us": frames.t_us * 0})
     with pytest.raises(InputError, match="timestamps"):
         split_by_time([blind])
+    gone = (frames.t_us > 5.9e6) & (frames.t_us < 7.1e6)
+    slow = Frames(**{**vars(frames[~gone]), "t_us": frames.t_us[~gone] * 3})
+    with pytest.raises(InputError, match="silent"):
+        split_by_time([slow])
+    attacks = Frames(**{**vars(frames), "kind": frames.kind + 1, "kinds": ("normal", "dos")})
+    with pytest.raises(InputError, match=r" 0\.0 s"):
+        split_by_time([attacks])
     with pytest.raises(InputError, match="recipe"):
         train("cat-ids", [], tmp_path / "m.onnx")
     with pytest.raises(InputError, match="seed"):

@@ -17,7 +17,7 @@ void et_uart_init(void) {
     DATA = (uint8_t)(divisor & 0xFFu);
     INTERRUPT_ENABLE = (uint8_t)(divisor >> 8);
     LINE_CONTROL = 0x03u;
-    FIFO_CONTROL = 0x07u; /* on and cleared; interrupt at one byte */
+    FIFO_CONTROL = 0xC7u; /* on and cleared; interrupt at 14 bytes, or when the line falls silent */
     INTERRUPT_ENABLE = 0x01u;
 }
 
