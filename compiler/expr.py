@@ -145,15 +145,19 @@ def _assume(a: Scalar, lo: Scalar, hi: Scalar) -> Scalar:
     return Int(max(a.lo, lo.lo), min(a.hi, hi.hi))
 
 
-def _floats(*types: Scalar) -> Scalar:
-    if not isinstance(types[0], Float) or any(t != types[0] for t in types):
+def _divided(a: Scalar, b: Scalar) -> Scalar:
+    if not isinstance(a, Float) or a != b:
         raise TypeError("operands must be floats of one type")
-    return types[0]
+    return a
+
+
+def _fused(a: Scalar, b: Scalar, c: Scalar) -> Scalar:
+    return _divided(_divided(a, b), c)
 
 
 def _floor(a: Scalar) -> Scalar:
-    if not isinstance(a, Float):
-        raise TypeError("floor is of a float")
+    if a != FLOAT32:
+        raise TypeError("floor is of a FLOAT32")
     return INT24
 
 
@@ -243,8 +247,8 @@ PRIMITIVES: dict[str, Primitive] = {
     # Towards minus infinity; C leaves >> of a negative number to the compiler, hence the helper.
     "shr": Primitive(_shift_right, np.right_shift, "et_shr_{w}({0}, {1})"),
     "popcount": Primitive(_popcount, np.bitwise_count, "et_popcount_{w}({0})"),
-    "fma": Primitive(_floats, fused_multiply_add, "et_fma_{w}({0}, {1}, {2})"),
-    "div": Primitive(_floats, _divide, "({0} / {1})"),
+    "fma": Primitive(_fused, fused_multiply_add, "et_fma_{w}({0}, {1}, {2})"),
+    "div": Primitive(_divided, _divide, "({0} / {1})"),
     # The greatest integer ≤ {0}, held within ±2^24; 0 for NaN.
     "floor": Primitive(_floor, _floor_of, "et_floor_{w}({0})"),
     "float": Primitive(_to_float, lambda a: a, "{0}"),

@@ -62,11 +62,15 @@ def element(nest: Nest, out: Out, load: Load, indices: Mapping[str, int]) -> Num
     outer = Turn(nest, load, indices)
     fold = out.fold
     if fold is not None:
-        assert fold.contract is None or not fold.contract.fused
         total = convert(outer.value(fold.init), fold.type)
         folded = [d for d, _ in nest.dims if d not in out.dims]
         for turns in product(*(range(nest.sizes[d]) for d in folded)):
             inner = Turn(nest, load, {**indices, **dict(zip(folded, turns, strict=True))})
+            if fold.contract is not None and fold.contract.fused:
+                assert isinstance(fold.term, Apply)
+                factors = [inner.value(factor) for factor in fold.term.args]
+                total = primitive("fma", [*factors, total], fold.type)
+                continue
             term = inner.value(fold.term)
             # The least type that a fold may have holds every partial result.
             total = primitive(fold.op, [total, term], fold.type)

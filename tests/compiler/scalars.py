@@ -3,10 +3,12 @@
 import math
 import struct
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 from edgetrain.compiler.types import Float, Int, Scalar
 
-Number = int | float
+Number = int | float | Fraction
+"""A Fraction is an exact result that is yet to be rounded."""
 
 FLOAT_FORMATS = {16: ("e", 65504.0, 2.0**16), 32: ("f", (2 - 2.0**-23) * 2.0**127, 2.0**128)}
 
@@ -29,6 +31,9 @@ def to_float(value: Number, bits: int) -> float:
 
 def convert(value: Number, kind: Scalar) -> Number:
     """`value` as an element of `kind`; an integer must be in its range."""
+    if isinstance(value, Fraction):
+        assert isinstance(kind, Float)
+        return _nearest(value, kind.bits)
     if isinstance(kind, Float):
         return to_float(value, kind.bits)
     assert isinstance(value, int)
@@ -43,6 +48,40 @@ def _add(a: Number, b: Number) -> Number:
 def _multiply(a: Number, b: Number) -> Number:
     # Python's product of an infinity and zero is NaN already.
     return a * b
+
+
+def _divide(a: Number, b: Number) -> Number:
+    if b != 0 or math.isnan(a) or math.isnan(b):
+        return a / b if b != 0 else math.nan
+    return math.nan if a == 0 else math.copysign(math.inf, a) * math.copysign(1, b)
+
+
+def _fused(a: float, b: float, c: float) -> Number:
+    if not all(map(math.isfinite, (a, b, c))):
+        return a * b + c
+    exact = Fraction(a) * Fraction(b) + Fraction(c)
+    if exact == 0:
+        # The sign of an exact zero is that of the plain sum, unless the product underflows.
+        return a * b + c if a == 0 or b == 0 else 0.0
+    return exact
+
+
+def _nearest(exact: Fraction, bits: int) -> float:
+    """Rounded once: scaled to a whole number of the last place, which Python rounds to even."""
+    digits, least = {16: (10, -14), 32: (23, -126)}[bits]
+    size = abs(exact)
+    exponent = size.numerator.bit_length() - size.denominator.bit_length()
+    exponent -= size < Fraction(2) ** exponent
+    place = Fraction(2) ** (max(exponent, least) - digits)
+    rounded = round(size / place) * place
+    value = math.inf if rounded >= FLOAT_FORMATS[bits][2] else float(rounded)
+    return math.copysign(value, exact)
+
+
+def _floor(a: float) -> int:
+    if math.isnan(a):
+        return 0
+    return int(max(-(2.0**24), min(2.0**24, a if math.isinf(a) else math.floor(a))))
 
 
 PRIMITIVE_MEANINGS: dict[str, Callable[..., Number]] = {
@@ -62,6 +101,12 @@ PRIMITIVE_MEANINGS: dict[str, Callable[..., Number]] = {
     "shr": lambda a, b: a // 2**b,
     "popcount": lambda a: bin(a).count("1"),
     "assume": lambda a, lo, hi: a,
+    "fma": _fused,
+    "div": _divide,
+    "floor": _floor,
+    "float": lambda a: a,
+    "bits": lambda a: struct.unpack("<i", struct.pack("<f", a))[0],
+    "from_bits": lambda a: struct.unpack("<f", struct.pack("<i", a))[0],
 }
 
 
