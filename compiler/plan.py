@@ -71,6 +71,7 @@ class _Shared:
 
 
 def _plan_entry(graph: Graph, target: Target, shared: _Shared) -> tuple[Entry, int, int]:
+    graph = _own_outputs(graph)
     nodes, homes = _place_updates(graph)
     names = {v: f"{graph.name}_{v.name}" for node in nodes for v in node.outputs}
     names |= {v: f"{graph.name}_{v.name}" for v in graph.inputs}
@@ -150,6 +151,17 @@ def _copy(kind: TensorType) -> Nest:
     dims = tuple((f"i{axis}", length) for axis, length in enumerate(kind.shape))
     read = Read("x", tuple(Dim(*d) for d in dims), kind)
     return Nest(dims, (read,), (Out("y", tuple(d for d, _ in dims), kind.scalar, read.value),))
+
+
+def _own_outputs(graph: Graph) -> Graph:
+    """The same graph, but every output is the result of a node, and of its own."""
+    computed = {value for node in graph.nodes for value in node.outputs}
+    nodes, outputs = list(graph.nodes), list(graph.outputs)
+    for position, value in enumerate(outputs):
+        if value not in computed or value in outputs[:position]:
+            outputs[position] = Value(f"{value.name}_output{position}", value.type)
+            nodes.append(Node("copy", _copy(value.type), (value,), (outputs[position],)))
+    return replace(graph, nodes=tuple(nodes), outputs=tuple(outputs))
 
 
 def _place_updates(graph: Graph) -> tuple[list[Node], dict[Value, Value]]:

@@ -27,6 +27,8 @@ def train(recipe: str, data: tuple[str, ...], output: Path, seed: int) -> Answer
     """
     with terminal().working("training") as progress:
         report = et.train(recipe, data, output, seed=seed, progress=progress)
+    if not data:
+        terminal().say("made-up traffic: for demonstration, its figures say nothing of a vehicle")
     return Answer(report.to_json(), report.result.quantised.attacked)
 
 

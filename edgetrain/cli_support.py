@@ -60,15 +60,16 @@ class Terminal:
     def say(self, message: str) -> None:
         """A message for people."""
         if not self._quiet:
-            self._messages.print(message, markup=False)
+            self._messages.print(message, markup=False, soft_wrap=True)
 
     def show(self, answer: Answer) -> None:
         """The answer, on stdout."""
         if self._json:
             text = json.dumps(answer.data, allow_nan=False) + "\n"
         else:
-            width = None if sys.stdout.isatty() else _WIDTH_OF_FILES
-            console = Console(highlight=False, width=width)
+            console = Console(highlight=False)
+            if not console.is_terminal:
+                console.width = _WIDTH_OF_FILES
             with console.capture() as capture:
                 console.print(answer.text)
             text = capture.get()

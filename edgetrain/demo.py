@@ -15,7 +15,7 @@ from edgetrain.can.synthetic import synthetic_bus
 from edgetrain.evaluate import evaluate
 from edgetrain.pipeline import CompileReport, compile_model, write_project
 from edgetrain.refit import refit
-from edgetrain.verify import VerifyReport, verify
+from edgetrain.verify import VerifyReport, simulate_reference, verify
 from edgetrain.workloads import find_model
 
 BOARDS = ("mps2-an386", "qemu-rv32imc")
@@ -154,15 +154,15 @@ def demo(
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch, "model.onnx")
         can = refit(find_model(model), clean, path)
+        program = compile_model(path)
+        progress("simulating", 0, 1 + 2 * len(boards))
+        reference = simulate_reference(program, samples=samples, seed=seed, frames=frames)
         for number, board in enumerate(boards):
             directory = Path(scratch, board)
-            progress(f"compiling for {board}", 2 * number, 2 * len(boards))
-            program = compile_model(path, board)
-            compiled = write_project(program, directory)
-            progress(f"running on {board}", 2 * number + 1, 2 * len(boards))
-            verified = verify(
-                directory, samples=samples, seed=seed, link=link, frames=frames, count=True
-            )
+            progress(f"compiling for {board}", 1 + 2 * number, 1 + 2 * len(boards))
+            compiled = write_project(compile_model(path, board), directory)
+            progress(f"running on {board}", 2 + 2 * number, 1 + 2 * len(boards))
+            verified = verify(directory, link=link, count=True, reference=reference)
             runs.append(Run(compiled, verified))
     score = evaluate(program.simulator().infer, can, [frames]).score
     assert score.accuracy is not None

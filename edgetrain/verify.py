@@ -1,8 +1,8 @@
 """Target against simulator on the same data, bit for bit: every output and every state tensor."""
 
 import itertools
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,17 @@ from edgetrain.can.synthetic import synthetic_bus
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.layout import storage_dtype
 from edgetrain.compiler.program import Buffer, Entry, elements
+from edgetrain.compiler.program_file import program_sha256
 from edgetrain.compiler.types import Float
 from edgetrain.link import Link, open_link
 from edgetrain.pipeline import IMAGE_FILE, Program, open_project
+from edgetrain.simulator import Simulator
 
 Array = NDArray[Any]
 Inputs = tuple[Array, ...]
+
+_BLOCK = 256
+"""Calls that the simulator runs before the target runs them."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,32 @@ class VerifyReport:
     first_mismatch: Mismatch | None
 
 
+@dataclass(frozen=True)
+class Series:
+    """Calls of one entry, in order: packed inputs, and the outputs with the call as first axis.
+
+    `first` is the number of the first call among all of that entry.
+    """
+
+    entry: str
+    first: int
+    inputs: tuple[bytes, ...]
+    outputs: tuple[Array, ...]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the simulator makes of some calls; it serves every board that runs the same program.
+
+    `state` is that after all calls.
+    """
+
+    digest: str
+    samples: int
+    series: Iterable[Series]
+    state: Mapping[str, Array]
+
+
 def verify(
     directory: str | Path,
     *,
@@ -70,30 +101,74 @@ def verify(
     link: str = "auto",
     frames: Frames | None = None,
     count: bool = False,
+    reference: Reference | None = None,
 ) -> VerifyReport:
     """Run `samples` inputs through every entry of the project's image and of the simulator.
 
-    Inputs of `infer` are drawn over their whole range; `can_frame` gets `frames`, by default
-    synthetic traffic with attacks.  Raises InputError where the image cannot be run, or is not of
-    this program.
+    Inputs of `infer` are drawn over their whole range; `can_frame` gets `frames` (all entries then
+    at most as many inputs as there are frames), by default synthetic traffic with attacks.
+    `reference`, of `simulate_reference`, replaces all of these.  Raises InputError where the image
+    cannot be run, or is not of this program.
     """
-    if samples < 1:
-        raise InputError(f"{samples} samples", remedy="give at least one")
     program = open_project(directory)
     board = load_board(program.target)
     image = Path(directory) / IMAGE_FILE
     if not image.is_file():
         raise InputError("holds no image", where=str(directory), remedy="compile it again")
+    if reference is None:
+        reference = _simulate(program, samples, seed, frames)
+    elif reference.digest != _digest(program):
+        raise InputError("the reference is of another program", where=str(directory))
     with open_link(board, image, link, count=count) as target:
         if target.hello().model_hash.hex() != program.sha256:
             raise InputError(
                 "the target runs another program", where=str(directory), remedy="flash the image"
             )
+        target.reset()  # a board may have been at work
         run = _Comparison(program, target)
-        for position, entry in enumerate(program.entries):
-            for inputs in _samples(program, entry, samples, seed, frames):
-                run.step(position, entry, inputs)
-        return run.report(samples)
+        for series in reference.series:
+            run.series(series)
+        run.state(reference.state, reference.samples)
+        return run.report(reference.samples)
+
+
+def simulate_reference(
+    program: Program, *, samples: int = 1000, seed: int = 0, frames: Frames | None = None
+) -> Reference:
+    """Run the inputs that `verify` draws through the simulator, once for many boards."""
+    lazy = _simulate(program, samples, seed, frames)
+    return replace(lazy, series=tuple(lazy.series))
+
+
+def _simulate(program: Program, samples: int, seed: int, frames: Frames | None) -> Reference:
+    """Its series and state come into being as they are asked for."""
+    samples = samples if frames is None else min(samples, len(frames))
+    if samples < 1:
+        raise InputError(f"{samples} samples", remedy="give at least one")
+    simulator = program.simulator()
+
+    def series() -> Iterator[Series]:
+        for entry in program.entries:
+            buffers = [program.buffers[name] for name in entry.inputs]
+            inputs = iter(_samples(program, entry, samples, seed, frames))
+            for first in range(0, samples, _BLOCK):
+                block = list(itertools.islice(inputs, _BLOCK))
+                packed = tuple(b"".join(map(pack, buffers, each)) for each in block)
+                yield Series(entry.name, first, packed, _outputs(simulator, entry, block))
+
+    return Reference(_digest(program), samples, series(), simulator.state)
+
+
+def _outputs(simulator: Simulator, entry: Entry, calls: Sequence[Inputs]) -> tuple[Array, ...]:
+    if not entry.updates:
+        return simulator.run_batch(entry.name, *map(np.stack, zip(*calls, strict=True)))
+    runs = [simulator.run(entry.name, *inputs) for inputs in calls]
+    return tuple(map(np.stack, zip(*runs, strict=True)))
+
+
+def _digest(program: Program) -> str:
+    """The same for all boards that run the same calls over the same data."""
+    return program_sha256(replace(program, target="")).hex()
 
 
 def _samples(
@@ -131,42 +206,50 @@ def frame_inputs(frames: Frames) -> Iterator[Inputs]:
 
 
 class _Comparison:
-    """Feeds both and counts what differs."""
+    """Feeds the target what the simulator got, and counts what differs."""
 
     def __init__(self, program: Program, target: Link) -> None:
         self._program = program
-        self._simulator = program.simulator()
         self._target = target
         self._compared = 0
         self._mismatches = 0
         self._first: Mismatch | None = None
         self._instructions: dict[str, list[int]] = {e.name: [] for e in program.entries}
-        self._sample = 0
 
-    def step(self, position: int, entry: Entry, inputs: Inputs) -> None:
-        """One call of one entry on both."""
-        expected = self._simulator.run(entry.name, *inputs)
-        buffers = [self._program.buffers[name] for name in entry.inputs]
-        result = self._target.run(position, b"".join(map(pack, buffers, inputs)))
-        if result.status != 0:
-            raise RuntimeError(f"{entry.name} refused an input that its type allows")
-        offset = 0
-        for name, label, values in zip(entry.outputs, entry.output_names, expected, strict=True):
-            buffer = self._program.buffers[name]
-            raw = result.output[offset : offset + buffer.bytes]
-            offset += buffer.bytes
-            self._compare(entry, label, name, values, elements(buffer, raw))
-        if result.instructions is not None:
-            self._instructions[entry.name].append(result.instructions)
-        self._sample += 1
+    def series(self, series: Series) -> None:
+        """All calls of one entry."""
+        entry = self._program.entry(series.entry)
+        position = self._program.entries.index(entry)
+        for number, data in enumerate(series.inputs):
+            sample = series.first + number
+            result = self._target.run(position, data)
+            if result.status != 0:
+                call, status = "the check of its inputs", np.array(result.status)
+                self._compare(entry, sample, call, "status", np.zeros_like(status), status)
+                continue
+            offset = 0
+            for name, label, expected in zip(
+                entry.outputs, entry.output_names, series.outputs, strict=True
+            ):
+                buffer = self._program.buffers[name]
+                raw = result.output[offset : offset + buffer.bytes]
+                offset += buffer.bytes
+                call, actual = _maker(entry, name), elements(buffer, raw)
+                self._compare(entry, sample, call, label, expected[number], actual)
+            if result.instructions is not None:
+                self._instructions[entry.name].append(result.instructions)
 
-    def report(self, samples: int) -> VerifyReport:
-        """Compare the state, and sum up."""
+    def state(self, expected: Mapping[str, Array], samples: int) -> None:
+        """Every state tensor, after `samples` calls."""
         writers = {s: (e, v) for e in self._program.entries for s, v in e.updates}
         for position, buffer in enumerate(self._program.of_kind("state")):
             entry, value = writers.get(buffer.name, (self._program.entries[0], buffer.name))
             actual = elements(buffer, self._target.read_state(position))
-            self._compare(entry, buffer.name, value, self._simulator.state[buffer.name], actual)
+            call = _maker(entry, value)
+            self._compare(entry, samples, call, buffer.name, expected[buffer.name], actual)
+
+    def report(self, samples: int) -> VerifyReport:
+        """Sum up."""
         means = {
             name: sum(counts) / len(counts) if counts else None
             for name, counts in self._instructions.items()
@@ -184,23 +267,26 @@ class _Comparison:
             first_mismatch=self._first,
         )
 
-    def _compare(self, entry: Entry, label: str, name: str, expected: Array, actual: Array) -> None:
+    def _compare(
+        self, entry: Entry, sample: int, call: str, label: str, expected: Array, actual: Array
+    ) -> None:
         self._compared += expected.size
+        if expected.tobytes() == actual.tobytes():
+            return
         differing = np.argwhere(bits(expected) != bits(actual))
         self._mismatches += len(differing)
         if len(differing) and self._first is None:
             index = tuple(int(i) for i in differing[0])
-            call = next((c.op for c in entry.calls if name in c.outputs), "the state")
-            number = next((i for i, c in enumerate(entry.calls) if name in c.outputs), -1)
-            self._first = Mismatch(
-                entry.name,
-                self._sample,
-                f"call {number} ({call})" if number >= 0 else call,
-                label,
-                index,
-                str(expected[index]),
-                str(actual[index]),
-            )
+            values = str(expected[index]), str(actual[index])
+            self._first = Mismatch(entry.name, sample, call, label, index, *values)
+
+
+def _maker(entry: Entry, value: str) -> str:
+    """The call that makes `value`."""
+    for number, call in enumerate(entry.calls):
+        if value in call.outputs:
+            return f"call {number} ({call.op})"
+    return "the state"
 
 
 def pack(buffer: Buffer, array: Array) -> bytes:

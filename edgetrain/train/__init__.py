@@ -85,6 +85,8 @@ def train(
     out = Path(out)
     if not out.parent.is_dir():
         raise InputError("no such directory", where=str(out.parent))
+    if out.is_dir():
+        raise InputError("is a directory", where=str(out), remedy="name the file to write")
     recordings = [read(path) for path in data]
     result = train_can_ids([recording.frames for recording in recordings], seed, progress)
     from edgetrain.train.export import to_qonnx, write_model

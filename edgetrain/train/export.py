@@ -3,7 +3,6 @@
 import contextlib
 import io
 import logging
-import os
 import tempfile
 import warnings
 from pathlib import Path
@@ -50,10 +49,10 @@ def write_model(model: onnx.ModelProto, path: Path) -> None:
     """Writes the file whole or not at all; `InputError` where that is impossible."""
     data = model.SerializeToString(deterministic=True)
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(data)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as scratch:
+            draft = Path(scratch, path.name)
+            draft.write_bytes(data)
+            draft.replace(path)
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", where=str(path)) from error
 

@@ -112,6 +112,15 @@ def test_file_computes_what_was_trained(trained: tuple[TrainReport, Path]) -> No
         assert np.abs(got[0] - want).max() < step / 4
 
 
+def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    from edgetrain.train.export import write_model
+
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(InputError, match="cannot be written"):
+        write_model(onnx.ModelProto(), tmp_path / "taken")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
 def test_metadata_travels_with_the_model(trained: tuple[TrainReport, Path]) -> None:
     report, path = trained
     (prop,) = onnx.load(path).metadata_props
@@ -200,6 +209,8 @@ def test_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         train("can-ids", [], tmp_path / "m.onnx", seed=-1)
     with pytest.raises(InputError, match="directory"):
         train("can-ids", [], tmp_path / "absent" / "m.onnx")
+    with pytest.raises(InputError, match="is a directory"):
+        train("can-ids", [], tmp_path)
     with pytest.raises(InputError, match=r"absent\.csv"):
         train("can-ids", [tmp_path / "absent.csv"], tmp_path / "m.onnx")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
