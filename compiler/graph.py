@@ -50,7 +50,7 @@ class Graph:
     """Valid by construction: raises ValueError with the offending value otherwise.
 
     `output_names`: what the device's interface calls each output (an input goes by its value's
-    name).
+    name).  `finite_inputs`: the device refuses NaN and infinity, changing nothing.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Graph:
     nodes: tuple[Node, ...]
     constants: Mapping[Value, Array]
     states: tuple[State, ...] = ()
+    finite_inputs: bool = False
 
     def __post_init__(self) -> None:
         sources = [*self.inputs, *self.constants, *(s.current for s in self.states)]
@@ -133,8 +134,9 @@ def _check_node(node: Node, defined: Mapping[str, Value]) -> None:
 class GraphBuilder:
     """Collects a graph and names its values."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, finite_inputs: bool = False) -> None:
         self._name = name
+        self._finite_inputs = finite_inputs
         self._inputs: list[Value] = []
         self._outputs: dict[str, Value] = {}
         self._nodes: list[Node] = []
@@ -223,4 +225,5 @@ class GraphBuilder:
             tuple(self._nodes),
             dict(self._constants),
             states,
+            self._finite_inputs,
         )

@@ -116,6 +116,7 @@ def _plan_entry(graph: Graph, target: Target, shared: _Shared) -> tuple[Entry, i
         graph.output_names,
         calls,
         updates,
+        graph.finite_inputs,
     )
     return entry, peak, bound
 

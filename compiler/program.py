@@ -59,6 +59,7 @@ class Entry:
 
     `input_names` and `output_names` are what its interface calls the buffers `inputs` and
     `outputs`.  `updates`: pairs (state, value that takes its place when the entry is done).
+    `finite_inputs`: NaN and infinity are refused, changing nothing.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Entry:
     output_names: tuple[str, ...]
     calls: tuple[Call, ...]
     updates: tuple[tuple[str, str], ...] = ()
+    finite_inputs: bool = False
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,7 @@ def _encode(program: Program) -> dict[str, Any]:
                 "inputs": dict(zip(entry.input_names, entry.inputs, strict=True)),
                 "outputs": dict(zip(entry.output_names, entry.outputs, strict=True)),
                 "updates": dict(entry.updates),
+                "finite_inputs": entry.finite_inputs,
                 "calls": calls,
             }
         )
@@ -288,6 +289,7 @@ def _decode_entry(table: Mapping[str, Any], nests: list[Nest]) -> Entry:
         tuple(table["outputs"]),
         tuple(calls),
         tuple(table["updates"].items()),
+        table["finite_inputs"],
     )
 
 

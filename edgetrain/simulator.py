@@ -136,7 +136,7 @@ class Simulator:
         for label, name, array in zip(entry.input_names, entry.inputs, inputs, strict=True):
             scalar = self.program.buffers[name].type.scalar
             if not isinstance(scalar, Int):
-                if not np.isfinite(array).all():
+                if entry.finite_inputs and not np.isfinite(array).all():
                     raise InputError(
                         f"input {label} holds NaN or infinity", remedy="give finite numbers"
                     )

@@ -11,7 +11,7 @@ def sgd(infer: Graph, how: Learning) -> Graph:
 
     The graph (x, target) → loss: one sample a step; every parameter of `infer` is replaced.
     """
-    b = GraphBuilder("train_step")
+    b = GraphBuilder("train_step", finite_inputs=True)
     x = b.input(infer.inputs[0].name, infer.inputs[0].type)
     (outputs,) = infer.outputs
     target = b.input("target", how.loss_entry.target_type(outputs.type))

@@ -196,7 +196,7 @@ class _Source:
     def _entry(self, entry: Entry) -> list[str]:
         lines = ["", f"int et_{entry.name}({_parameters(self._program, entry)}) {{"]
         for name, buffer in _named(self._program, entry.input_names, entry.inputs):
-            lines += _check(name, buffer)
+            lines += _check(name, buffer, entry.finite_inputs)
         read = {name for call in entry.calls for name in call.inputs}
         unread = [
             n for n, key in zip(entry.input_names, entry.inputs, strict=True) if key not in read
@@ -251,9 +251,9 @@ class _Source:
         self._kernels += ["", f"static void {name}({', '.join(parameters)}) {{", *body, "}"]
 
 
-def _check(name: str, buffer: Buffer) -> list[str]:
-    """Refuse elements that their C type could hold and the program cannot: also NaN, infinity."""
-    tests = _tests(name if buffer.type.shape == () else f"{name}[i]", buffer)
+def _check(name: str, buffer: Buffer, finite: bool) -> list[str]:
+    """Refuse what the C type could hold and the program cannot; if `finite`, NaN and infinity."""
+    tests = _tests(name if buffer.type.shape == () else f"{name}[i]", buffer, finite)
     if not tests:
         return []
     refuse = f"if ({' || '.join(tests)}) {{"
@@ -268,11 +268,12 @@ def _check(name: str, buffer: Buffer) -> list[str]:
     ]
 
 
-def _tests(element: str, buffer: Buffer) -> list[str]:
+def _tests(element: str, buffer: Buffer, finite: bool) -> list[str]:
     """C conditions, of which one holds for an element that is refused."""
     scalar = buffer.type.scalar
     if isinstance(scalar, Float):
-        return [f"!(({element} - {element}) == 0.0f)"]
+        # Only a finite number minus itself is zero.
+        return [f"!(({element} - {element}) == 0.0f)"] if finite else []
     dtype = np.dtype(_numpy(buffer))
     stored = np.iinfo(dtype)
     # Compared in the element's own type: a cast could turn what is out of range into what is not.

@@ -66,7 +66,7 @@ def build_program(
     sources = sorted(str(path) for path in directory.rglob("*.c"))
     command = [*tools.compile, *FLAGS, *flags, f"-I{directory}", f"-I{directory / 'board'}"]
     done = subprocess.run(
-        [*command, *sources, "-o", str(image)], capture_output=True, text=True, check=False
+        [*command, *sources, "-o", str(image), "-lm"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return image
