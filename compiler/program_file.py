@@ -64,7 +64,8 @@ def load_program(directory: Path) -> Program:
     remedy = "compile it again"
     try:
         text = (directory / PROGRAM_FILE).read_bytes()
-        archive = np.load(directory / WEIGHTS_FILE, allow_pickle=False)
+        weights = io.BytesIO((directory / WEIGHTS_FILE).read_bytes())
+        archive = np.load(weights, allow_pickle=False)
         arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
         raise InputError(
@@ -79,6 +80,10 @@ def load_program(directory: Path) -> Program:
         if table["format"] != FORMAT or table["version"] != VERSION:
             raise InputError("is of another format version", where=where, remedy=remedy)
         return _decode(table, arrays)
+    except InputError as error:
+        if error.where:
+            raise
+        raise InputError(error.what, where=where, remedy=remedy) from error
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{PROGRAM_FILE} is malformed: {error!r}", where=where, remedy=remedy

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tomllib
 import zipfile
 from pathlib import Path
 
@@ -57,16 +56,6 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def wheel(checkout: Path) -> Path:
     return build_wheel(checkout)
-
-
-def test_package_list_equals_folders() -> None:
-    listed = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]
-    packages = {
-        name.removesuffix("/__init__.py").replace("/", ".")
-        for name in source_files()
-        if name.endswith("/__init__.py")
-    }
-    assert sorted(listed["packages"]) == sorted(packages)
 
 
 def test_wheel_holds_every_file_and_no_other_name(wheel: Path) -> None:
