@@ -26,6 +26,7 @@ from edgetrain.compiler.program_file import (
 )
 from edgetrain.compiler.rules import RULES, Learning
 from edgetrain.compiler.rules.parameters import with_parameters
+from edgetrain.compiler.types import Float
 from edgetrain.kernels.c.program import print_program
 from edgetrain.simulator import Simulator
 from edgetrain.toolchain import Build, Optimise, build
@@ -152,7 +153,10 @@ def write_project(
         save_program(program, work)
         for name, text in print_program(program, program_sha256(program), VERSION).items():
             write_whole(work / "src" / name, text.encode())
-        image = build(board, work, toolchain=toolchain, optimise=optimise) if with_image else None
+        image = None
+        if with_image:
+            flags = _numeric_flags(program, board)
+            image = build(board, work, toolchain=toolchain, optimise=optimise, extra_flags=flags)
         report = _report(program, final, image)
         text = json.dumps({**asdict(report), "directory": "."}, indent=1) + "\n"
         write_whole(work / REPORT_FILE, text.encode())
@@ -160,6 +164,18 @@ def write_project(
             shutil.rmtree(final)
         work.rename(final)
     return report
+
+
+def _numeric_flags(program: CompiledProgram, board: Board) -> tuple[str, ...]:
+    """What keeps a compiler from changing bits.
+
+    Vectors of FLOAT32 on the M-profile's vector extension flush subnormals to zero, the scalar unit
+    does not: loops over floats must stay scalar, as their contracts say.
+    """
+    floats = any(isinstance(b.type.scalar, Float) for b in program.buffers.values())
+    if floats and "mve-fp" in board.features:
+        return ("-fno-tree-vectorize", "-fno-tree-slp-vectorize")
+    return ()
 
 
 def _check_replaceable(directory: Path) -> None:

@@ -182,10 +182,18 @@ def _samples(
 
 
 def draw(rng: np.random.Generator, buffer: Buffer) -> Array:
-    """Elements over the whole range of `buffer`; one draw in eight is at an end of it."""
+    """Elements over the whole range of `buffer`; one draw in eight is at an end of it.
+
+    Of floats, that is zeros, subnormals and the least normal numbers, of either sign.
+    """
     scalar, shape = buffer.type.scalar, buffer.type.shape
     if isinstance(scalar, Float):
-        return rng.normal(0, 2, shape).astype(storage_dtype(scalar))
+        dtype = storage_dtype(scalar)
+        if rng.random() >= 1 / 8:
+            return rng.normal(0, 2, shape).astype(dtype)
+        limits = np.finfo(dtype)
+        small = np.array([0, limits.smallest_subnormal, limits.tiny / 3, limits.tiny], dtype)
+        return (rng.choice(small, shape) * rng.choice([-1, 1], shape)).astype(dtype)
     values = rng.integers(scalar.lo, scalar.hi, shape, dtype=np.int64, endpoint=True)
     if rng.random() < 1 / 8:
         values = np.where(rng.random(shape) < 0.5, scalar.lo, scalar.hi)

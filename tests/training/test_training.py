@@ -61,6 +61,18 @@ def test_training_is_bit_exact_on(board: str, tmp_path: Path) -> None:
     assert report.bit_exact, report.first_mismatch
 
 
+def test_subnormals_survive_on_the_m55(tmp_path: Path) -> None:
+    needs_tool("qemu-system-arm")
+    tiny = np.finfo(np.float32).tiny
+    # One layer, so that subnormal weights meet steps of their own size.
+    weights, biases = [np.full((8, 8), tiny / 2, np.float32)], [np.zeros(8, np.float32)]
+    path = write_mlp(tmp_path / "m.onnx", weights, biases)
+    how = Learning(rate=1e-38)
+    write_project(compile_model(path, "mps3-an547", learn="sgd", how=how), tmp_path / "out")
+    report = verify(tmp_path / "out", samples=16, link="qemu")
+    assert report.bit_exact, report.first_mismatch
+
+
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
 def test_poisoned_input_changes_nothing(poison: float, tmp_path: Path) -> None:
     from edgetrain.link import open_link
