@@ -105,7 +105,7 @@ def test_a_wrong_weight_is_found_at_its_output(project: Path) -> None:
 
 
 def test_a_wrong_later_call_is_told_from_a_sound_earlier_one(project: Path) -> None:
-    rebuild(project, "et_and_32(acc, 7)", "et_and_32(acc, 3)")
+    rebuild(project, "4 - et_and_32(acc, 7)", "5 - et_and_32(acc, 7)")
     found = first_mismatch(project)
     assert (found.call, found.tensor, found.index) == ("call 1 (argmax)", "best", ())
 
