@@ -193,7 +193,8 @@ def draw(rng: np.random.Generator, buffer: Buffer) -> Array:
             return rng.normal(0, 2, shape).astype(dtype)
         limits = np.finfo(dtype)
         small = np.array([0, limits.smallest_subnormal, limits.tiny / 3, limits.tiny], dtype)
-        return (rng.choice(small, shape) * rng.choice([-1, 1], shape)).astype(dtype)
+        signed = np.concatenate([small, -small])
+        return np.asarray(rng.choice(signed, shape), dtype)
     values = rng.integers(scalar.lo, scalar.hi, shape, dtype=np.int64, endpoint=True)
     if rng.random() < 1 / 8:
         values = np.where(rng.random(shape) < 0.5, scalar.lo, scalar.hi)
