@@ -1,6 +1,6 @@
 """What every executor runs: ordered calls over buffers with addresses, grouped into entries."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from edgetrain.compiler.layout import ROW_MAJOR, Layout, storage_dtype
 from edgetrain.compiler.nest import Nest
 from edgetrain.compiler.types import TensorType
 
+PACKED_BITS = (None, 1, 2, 4)
 KINDS = ("input", "output", "constant", "state", "arena")
 
 
@@ -76,6 +77,8 @@ class Entry:
 class Program:
     """Entries over shared buffers; `constants` and `initial` (states) hold elements by name.
 
+    Sound by construction: raises ValueError naming the buffer or entry at fault otherwise.
+
     `arena_bound` is the largest set of bytes live at once, which no plan can beat.
     `metadata` travels along for host tools (class names, alarm threshold).
     """
@@ -90,6 +93,58 @@ class Program:
     input_code: InputCode
     output_code: OutputCode
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, buffer in self.buffers.items():
+            if name != buffer.name:
+                raise ValueError(f"buffer {name} is named {buffer.name}")
+            self._check_buffer(buffer)
+        if len({entry.name for entry in self.entries}) != len(self.entries):
+            raise ValueError("two entries share a name")
+        for entry in self.entries:
+            self._check_entry(entry)
+
+    def _check_buffer(self, buffer: Buffer) -> None:
+        name, rank = buffer.name, len(buffer.type.shape)
+        if buffer.kind not in KINDS:
+            raise ValueError(f"buffer {name}: no kind {buffer.kind!r}")
+        if sorted(buffer.layout.axes(rank)) != list(range(rank)):
+            raise ValueError(f"buffer {name}: its order does not fit its shape")
+        if buffer.layout.bits not in PACKED_BITS:
+            raise ValueError(f"buffer {name}: no fields of {buffer.layout.bits} bits")
+        if buffer.kind == "arena" and not 0 <= buffer.offset <= self.arena_bytes - buffer.bytes:
+            raise ValueError(f"buffer {name}: leaves the arena")
+        if buffer.home:
+            home = self.buffers.get(buffer.home)
+            if home is None or (home.kind, home.type) != ("state", buffer.type):
+                raise ValueError(f"buffer {name}: {buffer.home!r} is no state like it")
+        held = {"constant": self.constants, "state": self.initial}.get(buffer.kind)
+        if held is not None and not buffer.home and name not in held:
+            raise ValueError(f"buffer {name}: has no elements")
+
+    def _check_entry(self, entry: Entry) -> None:
+        known = {*entry.inputs, *self.constants, *self.initial}
+        if not self.buffers.keys() >= known:
+            raise ValueError(f"entry {entry.name}: an input has no buffer")
+        for call in entry.calls:
+            nest = call.nest
+            wanted = [read.type for read in nest.reads]
+            made = [nest.out_type(out) for out in nest.outs]
+            if not known.issuperset(call.inputs) or self._types(call.inputs) != wanted:
+                raise ValueError(f"entry {entry.name}: operands do not fit {call.op}")
+            if known.intersection(call.outputs) or self._types(call.outputs) != made:
+                raise ValueError(f"entry {entry.name}: results do not fit {call.op}")
+            if not {dim for dim, _ in call.point} <= nest.sizes.keys():
+                raise ValueError(f"entry {entry.name}: {call.op} lacks a dim")
+            known.update(call.outputs)
+        if not known.issuperset((*entry.outputs, *(following for _, following in entry.updates))):
+            raise ValueError(f"entry {entry.name}: a result is never computed")
+        for state, following in entry.updates:
+            if state not in self.initial or self._types([state]) != self._types([following]):
+                raise ValueError(f"entry {entry.name}: {following} does not fit {state}")
+
+    def _types(self, names: Sequence[str]) -> list[TensorType | None]:
+        return [self.buffers[n].type if n in self.buffers else None for n in names]
 
     def entry(self, name: str) -> Entry:
         return next(entry for entry in self.entries if entry.name == name)

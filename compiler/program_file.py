@@ -233,16 +233,16 @@ def _decode(table: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Pro
     nests = [_decode_nest(t) for t in table["nests"]]
     source, result = table["input"], table["output"]
     return Program(
-        target=table["target"],
+        target=_text(table["target"]),
         buffers=buffers,
         entries=tuple(_decode_entry(t, nests) for t in table["entries"]),
         constants=constants,
         initial=initial,
-        arena_bytes=table["arena"]["bytes"],
-        arena_bound=table["arena"]["bound"],
+        arena_bytes=_whole(table["arena"]["bytes"]),
+        arena_bound=_whole(table["arena"]["bound"]),
         input_code=InputCode(
             _decode_type(source["type"]),
-            source["lowest"],
+            _whole(source["lowest"]),
             tuple(float.fromhex(step) for step in source["steps"]),
         ),
         output_code=OutputCode(
@@ -254,27 +254,44 @@ def _decode(table: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Pro
     )
 
 
+def _whole(value: Any) -> int:
+    if type(value) is not int:
+        raise ValueError(f"{value!r} is no whole number")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is no text")
+    return value
+
+
 def _decode_scalar(value: Any) -> Scalar:
     if isinstance(value, list):
-        lo, hi = value
+        lo, hi = map(_whole, value)
         return Int(lo, hi)
     return {"FLOAT16": Float(16), "FLOAT32": Float(32)}[value]
 
 
 def _decode_type(table: Mapping[str, Any]) -> TensorType:
-    return TensorType(tuple(table["shape"]), _decode_scalar(table["element"]))
+    shape = tuple(table["shape"])
+    if not all(_whole(length) > 0 for length in shape):
+        raise ValueError(f"no shape {shape}")
+    return TensorType(shape, _decode_scalar(table["element"]))
 
 
 def _decode_buffer(table: Mapping[str, Any]) -> Buffer:
-    order = table["layout"]["order"]
-    layout = Layout(tuple(order) if order is not None else None, table["layout"]["bits"])
+    order, bits = table["layout"]["order"], table["layout"]["bits"]
+    layout = Layout(
+        None if order is None else tuple(map(_whole, order)), None if bits is None else _whole(bits)
+    )
     return Buffer(
-        table["name"],
+        _text(table["name"]),
         _decode_type(table),
-        table["kind"],
+        _text(table["kind"]),
         layout,
-        table.get("offset", 0),
-        table.get("home", ""),
+        _whole(table.get("offset", 0)),
+        _text(table.get("home", "")),
     )
 
 
@@ -285,9 +302,9 @@ def _decode_entry(table: Mapping[str, Any], nests: list[Nest]) -> Entry:
         scope = _Scope(nest)
         point = tuple((name, scope.expr(index)) for name, index in call["point"])
         operands = tuple(call["inputs"]), tuple(call["outputs"])
-        calls.append(Call(call["op"], nest, call["kernel"], *operands, point))
+        calls.append(Call(_text(call["op"]), nest, _text(call["kernel"]), *operands, point))
     return Entry(
-        table["name"],
+        _text(table["name"]),
         tuple(table["inputs"].values()),
         tuple(table["outputs"].values()),
         tuple(table["inputs"]),
@@ -328,7 +345,7 @@ def _decode_nest(table: Mapping[str, Any]) -> Nest:
     reads = []
     for entry in table["reads"]:
         access = tuple(scope.expr(index) for index in entry["access"])
-        reads.append(Read(entry["local"], access, _decode_type(entry)))
+        reads.append(Read(_text(entry["local"]), access, _decode_type(entry)))
         scope.locals[entry["local"]] = reads[-1].type.scalar
     outs = []
     for entry in table["outs"]:
@@ -346,5 +363,5 @@ def _decode_nest(table: Mapping[str, Any]) -> Nest:
             scope.locals[ACCUMULATOR] = fold.type
         body = scope.expr(entry["body"])
         element = _decode_scalar(entry["element"])
-        outs.append(Out(entry["name"], tuple(entry["dims"]), element, body, fold))
+        outs.append(Out(_text(entry["name"]), tuple(entry["dims"]), element, body, fold))
     return Nest(dims, tuple(reads), tuple(outs))

@@ -14,6 +14,17 @@ from tests.c.harness import draw
 SEEDS = 5
 
 
+def all_graphs() -> list[Graph]:
+    """Every graph of this file."""
+    return [
+        *op_graphs(),
+        *packed_graphs(),
+        *gather_graphs(),
+        *state_graphs(),
+        *(random_graph(seed) for seed in range(12)),
+    ]
+
+
 def op_graphs() -> Iterator[Graph]:
     """Each example of each op: once with all operands as inputs, once with one of them as such."""
     for op in OPS.values():

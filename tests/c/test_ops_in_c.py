@@ -16,24 +16,14 @@ from edgetrain.compiler.program import Program
 from edgetrain.compiler.types import Int, TensorType
 from edgetrain.link import open_link
 from tests.c.harness import BUILDS, Pair, build_program, draw, make_program, pack
-from tests.c.op_graphs import gather_graphs, op_graphs, packed_graphs, random_graph, state_graphs
+from tests.c.op_graphs import all_graphs
 
 SAMPLES = 12
 
 
-def graphs() -> list[Graph]:
-    return [
-        *op_graphs(),
-        *packed_graphs(),
-        *gather_graphs(),
-        *state_graphs(),
-        *(random_graph(seed) for seed in range(12)),
-    ]
-
-
 @pytest.fixture(scope="module")
 def program() -> Program:
-    return make_program(graphs())
+    return make_program(all_graphs())
 
 
 @pytest.fixture(

@@ -33,6 +33,7 @@ from edgetrain.compiler.program_file import (
 )
 from edgetrain.compiler.types import FLOAT32, TensorType
 from edgetrain.simulator import Simulator
+from tests.compiler.draws import draw
 from tests.compiler.random_graphs import random_graph
 from tests.oracles.models import random_float, random_qdq, random_qonnx
 
@@ -229,6 +230,7 @@ def paths(tree: Any, prefix: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(where=st.floats(0, 1, exclude_max=True), by=ODD, drop=st.booleans())
 def test_odd_values_in_the_text_do_no_harm(where: float, by: Any, drop: bool) -> None:
+    """What is not refused can be run."""
     tree = json.loads(saved()[PROGRAM_FILE])
     places = list(paths(tree))
     *parents, last = places[int(where * len(places))]
@@ -239,7 +241,17 @@ def test_odd_values_in_the_text_do_no_harm(where: float, by: Any, drop: bool) ->
         del target[last]
     else:
         target[last] = by
-    load_damaged(PROGRAM_FILE, json.dumps(tree).encode())
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / WEIGHTS_FILE).write_bytes(saved()[WEIGHTS_FILE])
+        (Path(directory) / PROGRAM_FILE).write_text(json.dumps(tree))
+        if refused(Path(directory)):
+            return
+        program = load_program(Path(directory))
+    simulator = Simulator(program)
+    for entry in program.entries:
+        inputs = (program.buffers[name].type for name in entry.inputs)
+        simulator.run(entry.name, *(draw(np.random.default_rng(0), kind) for kind in inputs))
+    assert program_text(program)
 
 
 @pytest.mark.parametrize(
