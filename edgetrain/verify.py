@@ -182,14 +182,22 @@ def _samples(
 
 
 def draw(rng: np.random.Generator, buffer: Buffer) -> Array:
-    """Elements over the whole range of `buffer`; one draw in eight is at an end of it."""
+    """Elements over the whole range of `buffer`; one draw in eight is at the ends of it, of floats
+    half at infinities, NaN, zeros and the ends of the exponent."""
     scalar, shape = buffer.type.scalar, buffer.type.shape
+    dtype = storage_dtype(scalar)
+    at_ends = rng.random() < 1 / 8
     if isinstance(scalar, Float):
-        return rng.normal(0, 2, shape).astype(storage_dtype(scalar))
-    values = rng.integers(scalar.lo, scalar.hi, shape, dtype=np.int64, endpoint=True)
-    if rng.random() < 1 / 8:
+        values = rng.normal(0, 2, shape).astype(dtype)
+        if at_ends:
+            f = np.finfo(dtype)
+            ends = [f.max, f.min, np.inf, -np.inf, np.nan, 0.0, -0.0, f.tiny, f.smallest_subnormal]
+            values = np.where(rng.random(shape) < 0.5, rng.choice(ends, shape), values)
+    elif at_ends:
         values = np.where(rng.random(shape) < 0.5, scalar.lo, scalar.hi)
-    return values.astype(storage_dtype(scalar))
+    else:
+        values = rng.integers(scalar.lo, scalar.hi, shape, dtype=np.int64, endpoint=True)
+    return values.astype(dtype)
 
 
 def _traffic(samples: int, seed: int) -> Frames:
