@@ -178,27 +178,31 @@ def _samples(
         return itertools.islice(frame_inputs(frames or _traffic(samples, seed)), samples)
     rng = np.random.default_rng([seed, len(entry.name)])
     buffers = [program.buffers[name] for name in entry.inputs]
-    return (tuple(draw(rng, buffer) for buffer in buffers) for _ in range(samples))
+    return (
+        tuple(draw(rng, buffer, tame=entry.finite_inputs) for buffer in buffers)
+        for _ in range(samples)
+    )
 
 
-def draw(rng: np.random.Generator, buffer: Buffer) -> Array:
-    """Elements over the whole range of `buffer`; one draw in eight is at an end of it.
-
-    Of floats, that is zeros, subnormals and the least normal numbers, of either sign.
-    """
+def draw(rng: np.random.Generator, buffer: Buffer, *, tame: bool = False) -> Array:
+    """Elements over the whole range of `buffer`; one draw in eight is at the ends of it, of floats
+    half at infinities, NaN, zeros and the ends of the exponent, if `tame` only at its lower end."""
     scalar, shape = buffer.type.scalar, buffer.type.shape
+    dtype = storage_dtype(scalar)
+    at_ends = rng.random() < 1 / 8
     if isinstance(scalar, Float):
-        dtype = storage_dtype(scalar)
-        if rng.random() >= 1 / 8:
-            return rng.normal(0, 2, shape).astype(dtype)
-        limits = np.finfo(dtype)
-        small = np.array([0, limits.smallest_subnormal, limits.tiny / 3, limits.tiny], dtype)
-        signed = np.concatenate([small, -small])
-        return np.asarray(rng.choice(signed, shape), dtype)
-    values = rng.integers(scalar.lo, scalar.hi, shape, dtype=np.int64, endpoint=True)
-    if rng.random() < 1 / 8:
+        values = rng.normal(0, 2, shape).astype(dtype)
+        if at_ends:
+            f = np.finfo(dtype)
+            ends = [0.0, -0.0, f.tiny, -f.tiny, f.smallest_subnormal, -f.smallest_subnormal]
+            if not tame:
+                ends += [f.max, f.min, np.inf, -np.inf, np.nan]
+            values = np.where(rng.random(shape) < 0.5, rng.choice(ends, shape), values)
+    elif at_ends:
         values = np.where(rng.random(shape) < 0.5, scalar.lo, scalar.hi)
-    return values.astype(storage_dtype(scalar))
+    else:
+        values = rng.integers(scalar.lo, scalar.hi, shape, dtype=np.int64, endpoint=True)
+    return values.astype(dtype)
 
 
 def _traffic(samples: int, seed: int) -> Frames:

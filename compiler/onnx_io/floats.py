@@ -17,7 +17,7 @@ class FloatReader(Reader):
 
     def __init__(self, file: ModelFile) -> None:
         super().__init__(file)
-        self._builder = GraphBuilder("infer", finite_inputs=True)
+        self._builder = GraphBuilder("infer")
         self.handlers = {
             "Gemm": self._gemm,
             "MatMul": self._matmul,
