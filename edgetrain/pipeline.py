@@ -29,6 +29,8 @@ from edgetrain.simulator import Simulator
 from edgetrain.toolchain import Build, Optimise, build
 from edgetrain.version import VERSION
 
+LINK_BYTES = 60_000
+"""The most that the inputs or outputs of an entry may hold where an image is built: et_link.c."""
 REPORT_FILE = "report.json"
 IMAGE_FILE = "firmware.elf"
 
@@ -115,6 +117,8 @@ def write_project(
     """
     final = Path(directory)
     _check_replaceable(final)
+    if with_image:
+        _check_link(program)
     board = load_board(program.target)
     final.parent.mkdir(parents=True, exist_ok=True)
     # Compilers run elsewhere: no relative path.
@@ -133,6 +137,17 @@ def write_project(
             shutil.rmtree(final)
         work.rename(final)
     return report
+
+
+def _check_link(program: Program) -> None:
+    for entry in program.entries:
+        for names in (entry.inputs, entry.outputs):
+            size = sum(program.buffers[name].bytes for name in names)
+            if size > LINK_BYTES:
+                raise InputError(
+                    f"{entry.name} takes or gives {size} bytes, the link server {LINK_BYTES}",
+                    remedy="build no image (--no-build), and call the C sources yourself",
+                )
 
 
 def _check_replaceable(directory: Path) -> None:
