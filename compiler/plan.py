@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from edgetrain.compiler.contract import Contract
@@ -58,15 +57,17 @@ class _Shared:
 
     def constant(self, value: Value, array: NDArray[Any], layout: Layout) -> str:
         """The name of the buffer of `array`; equal constants share one."""
+        stored = array.astype(storage_dtype(value.type.scalar))
         for name, known in self.constants.items():
             buffer = self.buffers[name]
-            if (buffer.type, buffer.layout) == (value.type, layout) and np.array_equal(
-                known, array
+            # By bytes: 0.0 and -0.0 are equal numbers and not equal constants.
+            if (buffer.type, buffer.layout) == (value.type, layout) and (
+                known.tobytes() == stored.tobytes()
             ):
                 return name
         name = f"c{len(self.constants)}"
         self.buffers[name] = Buffer(name, value.type, "constant", layout)
-        self.constants[name] = array.astype(storage_dtype(value.type.scalar))
+        self.constants[name] = stored
         return name
 
 

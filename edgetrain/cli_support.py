@@ -141,8 +141,7 @@ def run(group: click.Group, arguments: Sequence[str] | None, program: str) -> in
         _complain("interrupted")
         return INTERRUPTED
     except ReaderLeft:
-        # Nothing more can be written, not even when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_unwritten()
         return BROKEN_PIPE
     except click.ClickException as error:
         path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
@@ -157,6 +156,7 @@ def run(group: click.Group, arguments: Sequence[str] | None, program: str) -> in
         _trace()
         where = f"{error.filename}: " if error.filename else ""
         _complain(f"{where}{error.strerror or error}")
+        _drop_unwritten()
         return INPUT
     except Exception as error:
         if not _trace():
@@ -166,6 +166,15 @@ def run(group: click.Group, arguments: Sequence[str] | None, program: str) -> in
             )
         return FAULT
     return code if isinstance(code, int) else DONE
+
+
+def _drop_unwritten() -> None:
+    """What stdout does not take now it will not take when Python ends, which would complain too."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: str) -> None:

@@ -32,6 +32,8 @@ from edgetrain.simulator import Simulator
 from edgetrain.toolchain import Build, Optimise, build
 from edgetrain.version import VERSION
 
+LINK_BYTES = 60_000
+"""The most that the inputs or outputs of an entry may hold where an image is built: et_link.c."""
 REPORT_FILE = "report.json"
 IMAGE_FILE = "firmware.elf"
 
@@ -143,6 +145,8 @@ def write_project(
     """
     final = Path(directory)
     _check_replaceable(final)
+    if with_image:
+        _check_link(program)
     board = load_board(program.target)
     final.parent.mkdir(parents=True, exist_ok=True)
     # Compilers run elsewhere: no relative path.
@@ -176,6 +180,17 @@ def _numeric_flags(program: CompiledProgram, board: Board) -> tuple[str, ...]:
     if floats and "mve-fp" in board.features:
         return ("-fno-tree-vectorize", "-fno-tree-slp-vectorize")
     return ()
+
+
+def _check_link(program: Program) -> None:
+    for entry in program.entries:
+        for names in (entry.inputs, entry.outputs):
+            size = sum(program.buffers[name].bytes for name in names)
+            if size > LINK_BYTES:
+                raise InputError(
+                    f"{entry.name} takes or gives {size} bytes, the link server {LINK_BYTES}",
+                    remedy="build no image (--no-build), and call the C sources yourself",
+                )
 
 
 def _check_replaceable(directory: Path) -> None:

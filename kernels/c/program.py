@@ -118,7 +118,9 @@ def _header(program: Program) -> str:
         for name, buffer in _named(program, entry.output_names, entry.outputs):
             lines.append(f" *   out {name}: {_describe(buffer)}")
         lines.append(" * Returns 0; or 1, changing nothing, where an input is out of its range.")
-        lines.append(" * Not reentrant: the entries share one arena. */")
+        lines.append(
+            " * Outputs must not overlap inputs.  Not reentrant: the entries share one arena. */"
+        )
         if len(entry.outputs) > 1:
             members = _named(program, entry.output_names, entry.outputs)
             lines += ["typedef struct {", *(f"    {_declare(*m)};" for m in members)]
@@ -146,6 +148,7 @@ class _Source:
             '#include "edgetrain.h"',
             '#include "et_ops.h"',
             "",
+            *self._float_flags(),
         ]
         lines.append(f'const char et_version[] = "{self._version}";')
         lines += _array("const uint8_t et_model_hash", np.frombuffer(self._sha256, np.uint8))
@@ -158,6 +161,17 @@ class _Source:
         lines += self._init()
         lines += entries
         return "\n".join(lines) + "\n"
+
+    def _float_flags(self) -> list[str]:
+        if not any(isinstance(b.type.scalar, Float) for b in self._program.buffers.values()):
+            return []
+        return [
+            "/* Compile with -ffp-contract=off, so that every operation rounds for itself. */",
+            "#ifdef __FAST_MATH__",
+            '#error "-ffast-math does not keep the bits of the simulator"',
+            "#endif",
+            "",
+        ]
 
     def _state(self) -> list[str]:
         lines = []

@@ -13,8 +13,9 @@ from edgetrain.compiler.layout import storage_dtype
 from edgetrain.compiler.nest import Nest, Out, Read
 from edgetrain.compiler.ops import OPS
 from edgetrain.compiler.program import Program
-from edgetrain.compiler.types import Int, TensorType
+from edgetrain.compiler.types import FLOAT32, Int, TensorType
 from edgetrain.link import open_link
+from edgetrain.simulator import Simulator
 from tests.c.harness import BUILDS, Pair, build_program, draw, make_program, pack
 from tests.c.op_graphs import all_graphs
 
@@ -52,6 +53,18 @@ def test_every_op_and_layout_is_among_them(program: Program) -> None:
     assert {call.op for call in calls} >= {*OPS, "copy", "nest"}
     assert any(call.point for call in calls)
     assert {b.layout.bits for b in program.of_kind("constant")} >= {None, 1, 2, 4}
+
+
+def test_constants_that_differ_in_the_sign_of_zero_stay_two() -> None:
+    b = GraphBuilder("zeros")
+    x = b.input("x", TensorType((1,), FLOAT32))
+    for sign in (1, -1):
+        zero = b.constant(np.array([sign * 0.0], np.float32))
+        b.output(f"y{sign + 1}", b.apply("affine", x, zero, zero))
+    outputs = Simulator(make_program([b.build()])).run("zeros", np.array([-0.0], np.float32))
+    assert [np.signbit(y[0]) for y in outputs] == [False, False]
+    outputs = Simulator(make_program([b.build()])).run("zeros", np.array([1.0], np.float32))
+    assert [np.signbit(y[0]) for y in outputs] == [False, True]
 
 
 def test_inputs_out_of_range_are_refused_and_change_nothing(tmp_path: Path) -> None:

@@ -254,7 +254,11 @@ def test_a_fault_of_the_program_is_one_line(
 def process(*arguments: str, **options: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "edgetrain", *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    return subprocess.Popen(command, text=True, **pipes)  # type: ignore[call-overload, no-any-return]
+    # Buffered, as for users: what is left in the buffer when Python ends is part of the test.
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+    return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
+        command, text=True, env=environment, **pipes
+    )
 
 
 def test_a_reader_that_leaves_is_no_error() -> None:

@@ -156,3 +156,13 @@ def test_a_reference_serves_every_board(project: Path) -> None:
     graphs = [network(), memory()]
     reference = simulate_reference(make_program(graphs, load_board("mps2-an386")), samples=5)
     assert verify(project, reference=reference).bit_exact
+
+
+def test_a_model_too_large_for_the_link_gets_sources_only(tmp_path: Path) -> None:
+    b = GraphBuilder("infer")
+    b.output("y", b.apply("relu", b.input("x", TensorType((60_001,), Int(-3, 3)))))
+    with pytest.raises(InputError, match="60001 bytes, the link server 60000"):
+        write_project(program_of(b.build()), tmp_path / "p")
+    assert not (tmp_path / "p").exists()
+    write_project(program_of(b.build()), tmp_path / "p", with_image=False)
+    assert (tmp_path / "p" / "src" / "edgetrain.c").is_file()
