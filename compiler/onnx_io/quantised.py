@@ -6,7 +6,6 @@ exact arithmetic (every float32 of the file at its exact value).
 """
 
 from fractions import Fraction
-from math import gcd, lcm
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,11 @@ from edgetrain.compiler.interface import InputCode, OutputCode, first_float32
 from edgetrain.compiler.onnx_io import quantiser
 from edgetrain.compiler.onnx_io.exact import (
     Affine,
-    Chain,
     Clamp,
     Leaky,
-    first_integers,
-    rational_root,
-    slope_sign,
 )
 from edgetrain.compiler.onnx_io.file import FileNode, ModelFile
+from edgetrain.compiler.onnx_io.integers import common_unit, output, threshold
 from edgetrain.compiler.onnx_io.quantiser import Quantiser
 from edgetrain.compiler.onnx_io.reader import Reader, check_keeps_shape, only_float, operand
 from edgetrain.compiler.onnx_io.tensors import (
@@ -38,8 +34,6 @@ from edgetrain.compiler.onnx_io.tensors import (
 )
 from edgetrain.compiler.types import Int, TensorType, parse_scalar
 
-_WIDEST_FACTOR = 2**31
-"""An output's factor or bias beyond it would make 64-bit products doubtful on the device."""
 _NO_QUANTISER = "put a quantiser (QuantIdentity, Quant) before it"
 
 
@@ -87,7 +81,7 @@ class QuantisedReader(Reader):
         result = self.walk(source)
         match result:
             case Activation():
-                value, code = self._output(result)
+                value, code = output(self._builder, result)
             case ClassIndex():
                 value, code = result.source, OutputCode(result.source.type)
             case Codes():
@@ -140,7 +134,7 @@ class QuantisedReader(Reader):
         if isinstance(tensor, FloatInput):
             source = self._quantise_input(node, levels)
         elif isinstance(tensor, Activation):
-            source = self._threshold(tensor, levels)
+            source = threshold(self._builder, tensor, levels)
         else:
             raise node.refuse("quantises something that is no activation")
         return Activation(source, levels.meaning)
@@ -161,37 +155,6 @@ class QuantisedReader(Reader):
             self._make_input(code)
         assert self._input is not None
         return self._input
-
-    def _threshold(self, x: Activation, levels: Quantiser) -> Value:
-        x = _rising(x)
-        accumulator, ranges = self._accumulate(x)
-        table = [
-            first_integers(chain, cuts, lo, hi)
-            for chain, cuts, (lo, hi) in zip(x.chains, levels.cuts, ranges, strict=True)
-        ]
-        thresholds = self._builder.constant(np.array(table, np.int64))
-        return self._builder.apply("threshold", accumulator, thresholds, lowest=levels.lowest)
-
-    def _accumulate(
-        self, x: Activation, bias: list[int] | None = None
-    ) -> tuple[Value, list[tuple[int, int]]]:
-        """The integers N_c (plus `bias`), and the range of each N_c."""
-        lo, hi = x.range.lo, x.range.hi
-        if x.weights is None:
-            return x.source, [(lo, hi)] * x.channels
-        least = np.minimum(x.weights * lo, x.weights * hi)
-        most = np.maximum(x.weights * lo, x.weights * hi)
-        offsets = np.array(bias or [0] * x.channels, dtype=object)
-        within = Int(
-            int((np.minimum(least, 0).sum(axis=0) + np.minimum(offsets, 0)).min()),
-            int((np.maximum(most, 0).sum(axis=0) + np.maximum(offsets, 0)).max()),
-        )
-        operands = [x.source, self._builder.constant(x.weights)]
-        if bias is not None:
-            operands.append(self._builder.constant(np.array(bias, np.int64)))
-        accumulator = self._builder.apply("matmul", *operands, within=within)
-        ranges = zip(least.sum(axis=0).tolist(), most.sum(axis=0).tolist(), strict=True)
-        return accumulator, list(ranges)
 
     # Layers
 
@@ -233,12 +196,12 @@ class QuantisedReader(Reader):
         grid = x.grid()
         if grid is None:
             raise node.refuse("its input is not quantised", _NO_QUANTISER)
-        unit, multiples = _common_unit(grid[0])
+        unit, multiples = common_unit(grid[0])
         if max(abs(m) for m in multiples) >= 2**15:
             raise node.refuse(
                 "its inputs have different scales", "use one activation scale a layer"
             )
-        step, offsets = _common_unit(grid[1])
+        step, offsets = common_unit(grid[1])
         sums = np.array(offsets, object) @ integers.astype(object) if any(offsets) else [0] * n
         column_scales = (np.broadcast_to(scale[0], (n,)) * alpha).tolist()
         chains = tuple(
@@ -329,51 +292,8 @@ class QuantisedReader(Reader):
             raise node.refuse("is not over the features", "use axis 1")
         if node.attributes.get("select_last_index", 0):
             raise node.refuse("selects the last of equals", "use select_last_index 0")
-        value, _ = self._output(x, comparable=True)
+        value, _ = output(self._builder, x, comparable=True)
         return ClassIndex(self._builder.apply("argmax", value))
-
-    def _output(self, x: Activation, *, comparable: bool = False) -> tuple[Value, OutputCode]:
-        """Integers, and their meaning: the reals `x`.
-
-        They are in one unit, so that their order is that of the reals, where 64 bits hold that;
-        where not, InputError if they must be `comparable`, else one scale and offset an output.
-        """
-        chains, rectified = x.chains, False
-        if all(chain and chain[-1] == Clamp(Fraction(0), None) for chain in chains):
-            chains, rectified = tuple(chain[:-1] for chain in chains), True
-        lines = [_line(chain) for chain in chains]
-        if any(line is None for line in lines):
-            raise InputError(
-                "the output is no exact multiple of integers",
-                where=self.file.path,
-                remedy="end with a linear layer, or put a quantiser (QuantIdentity) at the output",
-            )
-        slopes = [line[0] for line in lines if line]
-        offsets = [line[1] for line in lines if line]
-        if x.weights is None and len(set(lines)) == 1 and slopes[0] > 0 and not rectified:
-            return x.source, OutputCode(x.source.type, (slopes[0],), (offsets[0],))
-        unit, numbers = _common_unit(slopes + offsets)
-        if any(abs(n) > _WIDEST_FACTOR for n in numbers) and not (rectified or comparable):
-            value, _ = self._accumulate(x)
-            return value, OutputCode(value.type, tuple(slopes), tuple(offsets))
-        value = self._in_units(x, numbers[: len(slopes)], numbers[len(slopes) :])
-        if rectified:
-            value = self._builder.apply("relu", value)
-        return value, OutputCode(value.type, (unit,), (Fraction(0),))
-
-    def _in_units(self, x: Activation, factors: list[int], biases: list[int]) -> Value:
-        """The integers N_c · factors[c] + biases[c]."""
-        if all(f == 1 for f in factors) and x.weights is not None:
-            return self._accumulate(x, biases if any(biases) else None)[0]
-        if any(abs(n) > _WIDEST_FACTOR for n in (*factors, *biases)):
-            raise InputError(
-                "the outputs' scales and biases have no common unit within 64 bits",
-                where=self.file.path,
-                remedy="use one weight scale and no bias, or a quantised one, in the last layer",
-            )
-        value, _ = self._accumulate(x)
-        constants = [self._builder.constant(np.array(n, np.int64)) for n in (factors, biases)]
-        return self._builder.apply("affine", value, *constants)
 
 
 def _channels(node: FileNode, tensor: Tensor | None) -> int:
@@ -404,36 +324,3 @@ def _numbers(node: FileNode, tensor: Any, channels: int) -> list[Fraction]:
 def _extend(x: Activation, steps: Any) -> Activation:
     chains = tuple((*chain, step) for chain, step in zip(x.chains, steps, strict=True))
     return Activation(x.source, chains, x.weights)
-
-
-def _rising(x: Activation) -> Activation:
-    """The same reals, as functions that never fall: a falling channel's integers are negated."""
-    signs = np.array([-1 if slope_sign(chain) < 0 else 1 for chain in x.chains], np.int64)
-    if (signs > 0).all():
-        return x
-    weights = np.eye(x.channels, dtype=np.int64) if x.weights is None else x.weights
-    flip = Affine(Fraction(-1), Fraction(0))
-    chains = tuple(
-        (flip, *chain) if sign < 0 else chain
-        for chain, sign in zip(x.chains, signs.tolist(), strict=True)
-    )
-    return Activation(x.source, chains, weights * signs)
-
-
-def _line(chain: Chain) -> tuple[Fraction, Fraction] | None:
-    """(slope, offset) of a chain that is one rational line, else None."""
-    slope, offset = Fraction(1), Fraction(0)
-    for step in chain:
-        root = rational_root(step.v) if isinstance(step, Affine) else None
-        if root is None or not isinstance(step, Affine):
-            return None
-        slope, offset = slope * step.c / root, offset * step.c / root + step.d
-    return slope, offset
-
-
-def _common_unit(numbers: list[Fraction]) -> tuple[Fraction, list[int]]:
-    """The greatest unit of which all `numbers` are whole multiples, and the multiples."""
-    unit = Fraction(gcd(*(n.numerator for n in numbers)), lcm(*(n.denominator for n in numbers)))
-    if unit == 0:
-        return Fraction(1), [0] * len(numbers)
-    return unit, [int(n / unit) for n in numbers]
