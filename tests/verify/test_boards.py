@@ -23,26 +23,18 @@ from tests.verify.zoo import DETECTOR, make_program, model_graphs
 
 SAMPLES = 40
 FRAMES = 10_000
-RUNNABLE = [b for b in all_boards() if b.architecture == "host" or b.qemu or b.unicorn]
-# What runs the detector on many frames: the host, all that QEMU models, two with pip's tools alone.
-STREAMED = [(b.name, "qemu", "auto") for b in RUNNABLE if b.qemu]
-STREAMED += [("host", "host", "auto")]
-STREAMED += [(name, "unicorn", "zig") for name in ("mps2-an386", "qemu-rv32imc")]
+ZIG_AND_UNICORN = ("mps2-an386", "qemu-rv32imc")  # also with the tools that pip installs alone
+EMULATED = [("host", "host"), *((b.name, "qemu") for b in all_boards() if b.qemu)]
+SIMULATED = [(b.name, "unicorn") for b in all_boards() if b.unicorn]
 
 
-def links(board: Board) -> list[str]:
-    """What can run the board's image; skips where a tool for it is missing."""
-    if board.architecture == "host":
-        return ["host"]
-    found = []
-    if board.qemu is not None:
+def needs_link(board: Board, link: str) -> None:
+    """Skip where what runs the board's image is missing."""
+    if link == "qemu":
+        assert board.qemu is not None
         needs_tool(board.qemu.program)
-        found.append("qemu")
-    if board.unicorn is not None:
-        if importlib.util.find_spec("unicorn") is None:
-            absent("unicorn not installed; pip install 'edgetrain[mcu]'")
-        found.append("unicorn")
-    return found
+    if link == "unicorn" and importlib.util.find_spec("unicorn") is None:
+        absent("unicorn not installed; pip install 'edgetrain[mcu]'")
 
 
 @pytest.fixture(scope="module")
@@ -56,26 +48,38 @@ def references(graphs: list[Graph]) -> Callable[[Board], Reference]:
 
     @cache
     def made(fused: bool) -> Reference:
-        board = next(b for b in RUNNABLE if ("fma32" in b.features) == fused)
+        board = next(b for b in all_boards() if ("fma32" in b.features) == fused)
         return simulate_reference(make_program(graphs, board), samples=SAMPLES)
 
     return lambda board: made("fma32" in board.features)
 
 
-@pytest.mark.parametrize("board", RUNNABLE, ids=lambda board: board.name)
+@pytest.fixture(scope="module")
+def project(graphs: list[Graph], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The program of `graphs` for a board, by its name, built once."""
+
+    @cache
+    def built(board: str) -> Path:
+        directory = tmp_path_factory.mktemp("zoo") / "project"
+        write_project(make_program(graphs, load_board(board)), directory)
+        return directory
+
+    return built
+
+
+@pytest.mark.parametrize(("name", "link"), sorted(EMULATED + SIMULATED))
 def test_models_of_every_kind(
-    board: Board,
+    name: str,
+    link: str,
     graphs: list[Graph],
     references: Callable[[Board], Reference],
-    tmp_path: Path,
+    project: Callable[[str], Path],
 ) -> None:
-    usable = links(board)
-    program = make_program(graphs, board)
-    write_project(program, tmp_path / "zoo")
-    for link in usable:
-        report = verify(tmp_path / "zoo", link=link, reference=references(board))
-        assert_exact(report, link, SAMPLES)
-        assert report.compared_values > SAMPLES * len(program.entries)
+    board = load_board(name)
+    needs_link(board, link)
+    report = verify(project(name), link=link, reference=references(board))
+    assert_exact(report, link, SAMPLES)
+    assert report.compared_values > SAMPLES * len(graphs)
 
 
 def assert_exact(report: VerifyReport, link: str, samples: int) -> None:
@@ -115,12 +119,15 @@ def recorded_reference(recorded: Frames) -> Reference:
     return reference
 
 
-@pytest.mark.parametrize(("name", "link", "toolchain"), STREAMED)
+@pytest.mark.parametrize(
+    ("name", "link", "toolchain"),
+    [(*each, "auto") for each in EMULATED] + [(b, "unicorn", "zig") for b in ZIG_AND_UNICORN],
+)
 def test_ten_thousand_frames(
     name: str, link: str, toolchain: str, recorded_reference: Reference, tmp_path: Path
 ) -> None:
     board = load_board(name)
-    assert link in links(board)
+    needs_link(board, link)
     write_project(compile_model(find_model(DETECTOR), board), tmp_path / "p", toolchain=toolchain)
     report = verify(tmp_path / "p", link=link, reference=recorded_reference)
     assert_exact(report, link, FRAMES)
