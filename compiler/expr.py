@@ -4,7 +4,7 @@ An expression is a tree of constants, locals (what a nest has read), loop indice
 primitives.  Each node has a type; an integer's is its exact range, so a printer knows the width.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -389,6 +389,19 @@ def subexpressions(expr: Expr) -> Iterator[Expr]:
         else:
             stack.append((node, True))
             stack.extend((argument, False) for argument in reversed(node.args))
+
+
+def substitute(expr: Expr, replacing: Mapping[Expr, Expr]) -> Expr:
+    """`expr` with nodes replaced; the types of what contains them follow anew."""
+    made: dict[Expr, Expr] = {}
+    for node in subexpressions(expr):
+        if node in replacing:
+            made[node] = replacing[node]
+        elif isinstance(node, Apply):
+            made[node] = apply(node.op, *(made[a] for a in node.args))
+        else:
+            made[node] = node
+    return made[expr]
 
 
 def working_type(node: Apply) -> Scalar:

@@ -76,6 +76,9 @@ def compared(report: Comparison, data: dict[str, Any], text: RenderableType) -> 
 )
 @click.option("--lr", type=float, default=0.01, show_default=True, help="The learning rate.")
 @click.option("--decay", type=float, default=0.0, show_default=True, help="The weight decay.")
+@click.option(
+    "--momentum", type=float, default=0.9, show_default=True, help="Of the rule momentum."
+)
 @toolchain_option
 @optimise_option
 def compile(model: str, board: str, output: Path | None, no_build: bool, **options: Any) -> Answer:

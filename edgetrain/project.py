@@ -22,16 +22,17 @@ def compile_project(
     loss: str = "cross-entropy",
     lr: float = 0.01,
     decay: float = 0.0,
+    momentum: float = 0.9,
 ) -> Program:
     """Compiles `model`, a file or a workload's name, for `board`.
 
     `learn` names a rule of `compiler.rules`; the device then also learns, by `loss` and with the
-    learning rate `lr` and the weight decay `decay`.
+    learning rate `lr`, the weight decay `decay` and, of the rule momentum, `momentum`.
 
     With `directory` the project is written there, image included unless `with_image` is false;
     without, nothing is.  Raises InputError.
     """
-    how = Learning(loss=loss, rate=lr, decay=decay) if learn is not None else None
+    how = Learning(loss, lr, decay, momentum) if learn is not None else None
     program = compile_model(find_model(model), board, learn=learn, how=how)
     if directory is not None:
         write_project(

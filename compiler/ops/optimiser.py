@@ -31,6 +31,21 @@ def sgd(w: TensorType, g: TensorType, *, rate: float, decay: float = 0.0) -> Nes
     return Nest(dims, (w_read, g_read), (out,))
 
 
+def _momentum_example(rng: Generator) -> Example:
+    return Example(_sgd_example(rng).operands, {"momentum": 0.9})
+
+
+@register("momentum", _momentum_example)
+def momentum_op(m: TensorType, g: TensorType, *, momentum: float) -> Nest:
+    """momentum·m + g, element by element: what is remembered of earlier gradients."""
+    dims = _dims(m)
+    index = tuple(Dim(*d) for d in dims)
+    m_read, g_read = Read("m", index, m), Read("g", index, g)
+    body = add(mul(m_read.value, momentum), g_read.value)
+    out = Out("y", tuple(name for name, _ in dims), body.type, body)
+    return Nest(dims, (m_read, g_read), (out,))
+
+
 def _scale_example(rng: Generator) -> Example:
     return Example((TensorType((int(rng.integers(1, 40)),), FLOAT32),), {"factor": -0.01})
 

@@ -10,7 +10,8 @@ from edgetrain.compiler.ops.loss import LOSSES, Loss
 
 @dataclass(frozen=True, slots=True)
 class Learning:
-    """How a network learns: loss, learning rate and weight decay.
+    """How a network learns: loss, learning rate, weight decay, and the share of its momentum
+    that the rule `momentum` keeps a step.
 
     Raises InputError for a loss that there is not, or a number that cannot be meant.
     """
@@ -18,6 +19,7 @@ class Learning:
     loss: str = "cross-entropy"
     rate: float = 0.01
     decay: float = 0.0
+    momentum: float = 0.9
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
@@ -25,6 +27,8 @@ class Learning:
         for name, value in (("learning rate", self.rate), ("weight decay", self.decay)):
             if not 0 <= value < 1e6:
                 raise InputError(f"the {name} is {value}", remedy="give a number from 0 to 1e6")
+        if not 0 <= self.momentum < 1:
+            raise InputError(f"the momentum is {self.momentum}", remedy="give 0 to less than 1")
 
     @property
     def loss_entry(self) -> Loss:

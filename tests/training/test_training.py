@@ -8,7 +8,14 @@ import pytest
 
 from edgetrain.board import load_board
 from edgetrain.compiler.errors import InputError
-from edgetrain.compiler.rules import Learning
+from edgetrain.compiler.kernel import Target
+from edgetrain.compiler.onnx_io.load import import_model
+from edgetrain.compiler.passes import run_passes
+from edgetrain.compiler.passes.dead_nodes import DeadNodes
+from edgetrain.compiler.passes.fuse_maps import FuseMaps
+from edgetrain.compiler.plan import plan
+from edgetrain.compiler.rules import RULES, Learning
+from edgetrain.compiler.rules.parameters import with_parameters
 from edgetrain.pipeline import IMAGE_FILE, compile_model, write_project
 from edgetrain.simulator import Simulator
 from edgetrain.verify import verify
@@ -36,13 +43,40 @@ def test_the_workload_learns_as_it_is_known_to(tmp_path: Path) -> None:
     assert mean_loss(simulator, samples) == pytest.approx(0.049956, abs=5e-7)
 
 
+@pytest.mark.parametrize("learn", sorted(RULES))
+@pytest.mark.parametrize("decay", [0.0, 0.01])
+def test_fusion_changes_no_bit_and_stores_no_gradient(
+    learn: str, decay: float, tmp_path: Path
+) -> None:
+    weights, biases = random_layers((9, 8, 5), seed=6)
+    path = write_mlp(tmp_path / "m.onnx", weights, biases)
+    imported = import_model(path)
+    infer = with_parameters(imported.graph)
+    step = RULES[learn].apply(infer, Learning(decay=decay))
+    target = Target("host", frozenset())
+    codes = imported.input_code, imported.output_code
+    plain, fused = (
+        plan([run_passes(step, passes)], target, *codes, {})
+        for passes in ((DeadNodes(),), (FuseMaps(), DeadNodes()))
+    )
+    assert fused.arena_bytes < weights[0].nbytes < plain.arena_bytes
+    left, right = Simulator(plain), Simulator(fused)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        x, label = rng.normal(0, 1, 9).astype(np.float32), int(rng.integers(5))
+        assert left.train_step(x, label) == right.train_step(x, label)
+    for name, array in left.state.items():
+        assert np.array_equal(array.view(np.uint32), right.state[name].view(np.uint32))
+
+
 @pytest.mark.parametrize("loss", ["cross-entropy", "mse", "hinge", "bce"])
-def test_training_is_bit_exact_on_the_host(loss: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("learn", sorted(RULES))
+def test_training_is_bit_exact_on_the_host(loss: str, learn: str, tmp_path: Path) -> None:
     weights, biases = random_layers((11, 9, 5, 3), seed=3)
     activation = {"mse": "Tanh", "bce": "Sigmoid", "hinge": "LeakyRelu"}.get(loss, "Relu")
     path = write_mlp(tmp_path / "m.onnx", weights, biases, activation)
     how = Learning(loss=loss, rate=0.05, decay=0.01 if loss == "mse" else 0.0)
-    write_project(compile_model(path, "host", learn="sgd", how=how), tmp_path / "out")
+    write_project(compile_model(path, "host", learn=learn, how=how), tmp_path / "out")
     report = verify(tmp_path / "out", samples=200)
     assert report.bit_exact, report.first_mismatch
 
@@ -56,7 +90,7 @@ def test_training_is_bit_exact_on(board: str, tmp_path: Path) -> None:
     needs_tool(qemu.program)
     weights, biases = random_layers((7, 6, 5, 3), seed=4)
     path = write_mlp(tmp_path / "m.onnx", weights, biases)
-    write_project(compile_model(path, board, learn="sgd"), tmp_path / "out")
+    write_project(compile_model(path, board, learn="momentum"), tmp_path / "out")
     report = verify(tmp_path / "out", samples=50, link="qemu")
     assert report.bit_exact, report.first_mismatch
 
