@@ -12,6 +12,7 @@ from edgetrain.link.transport import Transport
 LINK_VERSION = 1
 ATTEMPTS = 20  # of one request, over a line that damages frames
 SILENCES = 3  # attempts without any answer: the line is dead
+FIRST_PATIENCE = 0.25  # seconds for the first answer: a target that still starts has missed HELLO
 ANSWER = 0x80
 NOT_COUNTED = 0xFFFFFFFF
 CHUNK = 240  # bytes of state a request; every target takes 250
@@ -161,16 +162,19 @@ class Link:
         """
         self._sequence = (self._sequence + 1) % 256
         request = encode(Frame(self._sequence, command, payload))
-        silences = 0
+        silences, patience = 0, self._transport.timeout
+        if command == HELLO:
+            patience = min(FIRST_PATIENCE, patience)
         for attempt in range(ATTEMPTS):
             # The delimiter ends whatever noise or half frame came before.
             self._transport.send(request if attempt == 0 else DELIMITER + request)
             try:
-                answer = self._await(command | ANSWER)
+                answer = self._await(command | ANSWER, patience)
             except TimeoutError:
                 silences += 1
-                if silences == SILENCES:
+                if silences >= SILENCES and patience >= self._transport.timeout:
                     break
+                patience = min(2 * patience, self._transport.timeout)
                 continue
             if answer is not None:
                 return answer.payload[0], answer.payload[1:]
@@ -180,11 +184,11 @@ class Link:
             remedy="check that the image is on the target, the port and its speed",
         )
 
-    def _await(self, command: int) -> Frame | None:
+    def _await(self, command: int, timeout: float) -> Frame | None:
         """The answer to the last request; None if it or the request was damaged."""
         while True:
             try:
-                answer = decode(self._receive())
+                answer = decode(self._receive(timeout))
             except FrameError:
                 return None
             if answer.payload == bytes([BAD_FRAME]):
@@ -199,13 +203,13 @@ class Link:
             if answer.sequence == self._sequence and answer.command == command:
                 return answer
 
-    def _receive(self) -> bytes:
+    def _receive(self, timeout: float) -> bytes:
         """The next frame's bytes without its delimiter; TimeoutError if none comes."""
         while DELIMITER not in self._received:
-            data = self._transport.receive(self._transport.timeout)
+            data = self._transport.receive(timeout)
             if not data:
                 self._received = b""
                 raise TimeoutError
             self._received += data
         frame, self._received = self._received.split(DELIMITER, 1)
-        return frame if frame else self._receive()
+        return frame if frame else self._receive(timeout)

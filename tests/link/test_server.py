@@ -55,6 +55,19 @@ class NoisyTransport(ProcessTransport):
         return self._spoil(data) or b"\0" if data else data
 
 
+class DeafTransport(ProcessTransport):
+    """Loses the first `lost` sendings, as a target does that has not yet started."""
+
+    def __init__(self, image: Path, lost: int) -> None:
+        super().__init__("deaf", [str(image)])
+        self._lost = lost
+
+    def send(self, data: bytes) -> None:
+        self._lost -= 1
+        if self._lost < 0:
+            super().send(data)
+
+
 def test_hello(link: Link) -> None:
     hello = link.hello()
     assert hello.version == "0.0-stub"
@@ -151,6 +164,22 @@ def test_a_noisy_line_loses_nothing_and_repeats_nothing(image: Path, seed: int) 
                 assert struct.unpack("<i", result.output[:4]) == (sum(x),)
         refused = sum((i * 7) % 255 == 255 for i in range(60))
         assert link.read_state(0) == struct.pack("<i", 60 - refused)
+
+
+def test_hello_is_repeated_long_before_a_line_counts_as_dead(image: Path) -> None:
+    transport = DeafTransport(image, lost=2)
+    waited = []
+    receive = transport.receive
+
+    def timed(timeout: float) -> bytes:
+        waited.append(timeout)
+        return receive(timeout)
+
+    transport.receive = timed  # type: ignore[method-assign]
+    with Link(transport) as link:
+        assert link.hello().version == "0.0-stub"
+    assert waited[:3] == [0.25, 0.5, 1.0]
+    assert waited[-1] == transport.timeout
 
 
 def test_a_dead_line_is_reported(image: Path) -> None:
