@@ -43,10 +43,12 @@ FLOATS = np.array(
 )
 
 
-def make_program(graphs: Sequence[Graph]) -> Program:
-    """The program of `graphs`, one an entry, for this machine."""
+def make_program(graphs: Sequence[Graph], *, fused: bool = True) -> Program:
+    """The program of `graphs`, one an entry, for this machine; float sums fused or not."""
     kind = graphs[0].outputs[0].type
-    return plan(graphs, Target("host", frozenset()), InputCode(kind), OutputCode(kind), {})
+    features = {name for name in load_board("host").features if fused or name != "fma32"}
+    target = Target("host", frozenset(features))
+    return plan(graphs, target, InputCode(kind), OutputCode(kind), {})
 
 
 def build_program(

@@ -11,7 +11,7 @@ from edgetrain.compiler.ops import OPS, Example, Op
 from edgetrain.compiler.types import Int, TensorType
 from tests.c.harness import draw
 
-SEEDS = 5
+SEEDS = 3
 
 
 def all_graphs() -> list[Graph]:

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from edgetrain.board import load_board
+from edgetrain.compiler.contract import Contract
 from edgetrain.compiler.expr import add, clamp
 from edgetrain.compiler.graph import Graph, GraphBuilder
 from edgetrain.compiler.layout import storage_dtype
 from edgetrain.compiler.nest import Nest, Out, Read
 from edgetrain.compiler.ops import OPS
-from edgetrain.compiler.program import Program
 from edgetrain.compiler.types import FLOAT32, Int, TensorType
 from edgetrain.link import open_link
 from edgetrain.simulator import Simulator
@@ -22,18 +22,15 @@ from tests.c.op_graphs import all_graphs
 SAMPLES = 12
 
 
-@pytest.fixture(scope="module")
-def program() -> Program:
-    return make_program(all_graphs())
-
-
 @pytest.fixture(
     scope="module", params=["gcc -O0 sanitized", "gcc -O3", "clang -O0", "clang -O3 sanitized"]
 )
 def pair(
-    request: pytest.FixtureRequest, program: Program, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Pair]:
+    """All graphs; with float sums fused under GCC, and with separate rounding under Clang."""
     toolchain, flags = BUILDS[request.param]
+    program = make_program(all_graphs(), fused=toolchain == "gcc")
     image = build_program(program, tmp_path_factory.mktemp("c"), toolchain, flags)
     with open_link(load_board("host"), image, "host") as link:
         yield Pair(program, link)
@@ -48,11 +45,14 @@ def test_outputs_and_state_are_the_simulator_s(pair: Pair) -> None:
     pair.check_state()
 
 
-def test_every_op_and_layout_is_among_them(program: Program) -> None:
+def test_every_op_and_layout_is_among_them() -> None:
+    program = make_program(all_graphs())
     calls = [call for entry in program.entries for call in entry.calls]
     assert {call.op for call in calls} >= {*OPS, "copy", "nest"}
     assert any(call.point for call in calls)
     assert {b.layout.bits for b in program.of_kind("constant")} >= {None, 1, 2, 4}
+    folds = [out.fold for call in calls for out in call.nest.outs if out.fold is not None]
+    assert Contract(fused=True) in {f.contract for f in folds}
 
 
 def test_constants_that_differ_in_the_sign_of_zero_stay_two() -> None:
