@@ -88,13 +88,9 @@ def test_a_sound_image_passes(project: Path) -> None:
 
 def test_a_wrong_weight_is_found_at_its_output(project: Path) -> None:
     k, n = 4, 3
-    image = project / "firmware.elf"
-    weights = WEIGHTS.T.astype(np.int8).tobytes()  # the plan keeps what is summed together
-    content = image.read_bytes()
-    assert content.count(weights) == 1
-    wrong = bytearray(weights)
-    wrong[n * HIDDEN + k] += 1
-    image.write_bytes(content.replace(weights, bytes(wrong)))
+    column = ", ".join(f"({w})" if w < 0 else f"{w}" for w in WEIGHTS[k - 1 :, n])
+    wrong = column.replace(str(WEIGHTS[k, n]), str(WEIGHTS[k, n] + 1))
+    rebuild(project, column, wrong)
     (x,) = drawn(project, "infer")
     sample = int(np.flatnonzero(x[:, k])[0])
     y = x[sample].astype(int) @ WEIGHTS
