@@ -119,9 +119,10 @@ def test_images_are_reproducible(tmp_path: Path) -> None:
     assert str(tmp_path).encode() not in first
 
 
-def test_an_image_that_is_too_large_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("toolchain", ["zig", "gcc"])
+def test_an_image_that_is_too_large_is_refused(toolchain: str, tmp_path: Path) -> None:
     board = load_board("bbc_microbit")
-    build_stub(board, tmp_path)
+    build_stub(board, tmp_path, toolchain)
     source = tmp_path / "src" / "edgetrain.c"
     before = (tmp_path / "firmware.elf").read_bytes()
     for large in (
@@ -132,9 +133,8 @@ def test_an_image_that_is_too_large_is_refused(tmp_path: Path) -> None:
         text = source.read_text(encoding="utf-8")
         changed = text.replace("int32_t sum = 0;", "int32_t sum = et_large[et_calls];")
         source.write_text(f'#include "edgetrain.h"\n{large}\n{changed}', encoding="utf-8")
-        for toolchain in ("zig", "gcc"):
-            with pytest.raises(InputError, match="does not fit bbc_microbit's memory"):
-                build(board, tmp_path, toolchain=toolchain)
+        with pytest.raises(InputError, match="does not fit bbc_microbit's memory"):
+            build(board, tmp_path, toolchain=toolchain)
         source.write_text(text, encoding="utf-8")
     assert (tmp_path / "firmware.elf").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["firmware.elf", "src"]
