@@ -17,7 +17,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Contraction:
-    """bias + matrix (N, K) @ data (K, batch), with operands by position.
+    """bias + matrixᵀ (N, K) @ data (K, batch), with operands by position.
 
     Every partial sum, in whatever order, is an integer of at most 24 bits (float32) or 53 bits
     (float64): no rounding ever happens, so the order that the library chooses cannot matter.
@@ -50,12 +50,12 @@ class Contraction:
         if bias is None and not (isinstance(fold.init, Const) and fold.init.value == 0):
             return None
         matrix = fixed[weights[0]].astype(np.float64)
-        if nest.reads[weights[0]].access == (k, n):
+        if nest.reads[weights[0]].access == (n, k):
             matrix = matrix.T
         scalar = nest.reads[data[0]].type.scalar
         assert isinstance(scalar, Int)
         widest = max(abs(scalar.lo), abs(scalar.hi))
-        largest = float(np.abs(matrix).sum(axis=1).max(initial=0)) * widest
+        largest = float(np.abs(matrix).sum(axis=0).max(initial=0)) * widest
         if largest >= 2**53:
             return None
         exact = np.ascontiguousarray(matrix, np.float32 if largest < 2**24 else np.float64)
@@ -64,8 +64,9 @@ class Contraction:
     def __call__(self, operands: Sequence[Array]) -> Array:
         """The sums (N, batch); one column where the data have no batch axis."""
         data = operands[self.data]
-        columns = data.reshape(self.matrix.shape[1], -1).astype(self.matrix.dtype)
-        total: Array = (self.matrix @ columns).astype(self.dtype)
+        columns = data.reshape(len(self.matrix), -1).astype(self.matrix.dtype)
+        # Sample by sample in memory, as the library is quickest.
+        total: Array = (columns.T @ self.matrix).T.astype(self.dtype)
         if self.bias is not None:
             total = total + operands[self.bias].astype(self.dtype)[:, None]
         return total

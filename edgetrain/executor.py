@@ -32,6 +32,12 @@ from edgetrain.contraction import Contraction
 Array = NDArray[Any]
 Turn = tuple[int, ...]
 
+CHUNK = 4096
+"""Samples evaluated together: their intermediates stay in cache."""
+
+_SPREAD_LIMIT = 2**18
+"""Elements up to which a constant is repeated for every sample of a chunk."""
+
 _FEW_ELEMENTS = 4096
 """Of a turn: below, the overhead of each NumPy call outweighs the work, and turns are merged."""
 
@@ -127,7 +133,7 @@ class _OutPlan:
             merged = _MERGE[fold.op](terms, axis=self._merged_axes, dtype=dtype)
             return _STEP[fold.op](total, merged)
         for turn in self._turns:
-            values = (np.asarray(term(operands, turn)) for term in self._terms)
+            values = (np.asarray(term(operands, turn, samples=samples)) for term in self._terms)
             total = self._step(total, *(value.astype(dtype, copy=False) for value in values))
         return total
 
@@ -151,13 +157,17 @@ class _Evaluator:
         self._formula = _Formula(expr, self._space)
 
     def __call__(
-        self, operands: Sequence[Tensor], turn: Turn, accumulated: Array | None = None
+        self,
+        operands: Sequence[Tensor],
+        turn: Turn,
+        accumulated: Array | None = None,
+        samples: int = 1,
     ) -> Array:
         known: dict[str, Array] = {}
         if accumulated is not None:
             known[ACCUMULATOR] = accumulated
         for load in self._loads:
-            known[load.local] = load(operands[load.position], turn, known)
+            known[load.local] = load(operands[load.position], turn, known, samples)
         return self._formula(known, turn)
 
 
@@ -199,7 +209,7 @@ class _Load:
         self._space = space
         names = [index.name for index in read.access if isinstance(index, Dim)]
         self._plain = len(names) == len(read.access) == len(set(names))
-        self._cache: dict[Turn, Array] | None = None
+        self._cache: dict[tuple[Turn, bool], Array] | None = None
         if self._plain:
             self._prepare_view(names)
             self._cache = {} if fixed is not None else None
@@ -216,17 +226,30 @@ class _Load:
         self._order = sorted(range(len(free)), key=lambda i: space.axes.index(free[i]))
         self._shape = tuple(space.sizes[a] if a in free else 1 for a in space.axes)
 
-    def __call__(self, operand: Tensor, turn: Turn, known: Mapping[str, Array]) -> Array:
+    def __call__(
+        self, operand: Tensor, turn: Turn, known: Mapping[str, Array], samples: int
+    ) -> Array:
         if self._cache is not None:
-            if turn not in self._cache:
-                self._cache[turn] = np.ascontiguousarray(self._view(operand, turn))
-            return self._cache[turn]
+            return self._constant(operand, turn, samples)
         if self._plain:
             return self._view(operand, turn)
         indices = [np.asarray(index(known, turn)) for index in self._indices]
         if operand.batched:
             indices.append(np.arange(operand.array.shape[-1]))
         return np.asarray(operand.array[tuple(indices)])
+
+    def _constant(self, operand: Tensor, turn: Turn, samples: int) -> Array:
+        """A constant, kept; of a vector, for a whole chunk, one copy a sample, in the order in
+        which a matrix product leaves its result: then a primitive is one loop over both."""
+        assert self._cache is not None
+        spread = samples == CHUNK and 1 < prod(self._shape) * CHUNK <= _SPREAD_LIMIT
+        spread = spread and len(self._shape) == 1
+        if (turn, spread) not in self._cache:
+            array = self._view(operand, turn)
+            if spread:
+                array = np.broadcast_to(array, (*self._shape, CHUNK))
+            self._cache[turn, spread] = np.asfortranarray(array)
+        return self._cache[turn, spread]
 
     def _view(self, operand: Tensor, turn: Turn) -> Array:
         array = operand.array if operand.batched else operand.array[..., None]
