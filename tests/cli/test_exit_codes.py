@@ -284,7 +284,12 @@ def test_closed_streams_do_no_harm() -> None:
 
 def test_an_interrupt_ends_it_quietly(workshop: Path) -> None:
     os.mkfifo("slow.log")
-    child = process("inject", "slow.log", "-o", "a.csv", start_new_session=True)
+    # Whoever runs the tests in the background may have them ignore interrupts, and so the child.
+    child = process(
+        *("inject", "slow.log", "-o", "a.csv"),
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     # Opening waits for the reader, who then waits for a line.
     with Path("slow.log").open("w"):
         child.send_signal(signal.SIGINT)
