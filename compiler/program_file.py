@@ -7,8 +7,6 @@ which itself holds the SHA-256 of every tensor.
 import hashlib
 import io
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +18,7 @@ from numpy.typing import NDArray
 from edgetrain.compiler.contract import Contract
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.expr import Apply, Const, Dim, Expr, Local, apply
+from edgetrain.compiler.files import npz_bytes, write_whole
 from edgetrain.compiler.graph import Value, check_array
 from edgetrain.compiler.interface import InputCode, OutputCode
 from edgetrain.compiler.layout import Layout
@@ -44,18 +43,8 @@ def program_sha256(program: Program) -> bytes:
 
 def save_program(program: Program, directory: Path) -> None:
     """Write both files into `directory`, the weights first, each whole or not at all."""
-    archive = io.BytesIO()
-    np.savez(archive, **dict(_tensors(program)))  # type: ignore[arg-type]
-    write_whole(directory / WEIGHTS_FILE, archive.getvalue())
+    write_whole(directory / WEIGHTS_FILE, npz_bytes(dict(_tensors(program))))
     write_whole(directory / PROGRAM_FILE, program_text(program).encode())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write `path` so that nobody ever sees half of it."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
-        file.write(content)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
 
 
 def load_program(directory: Path) -> Program:

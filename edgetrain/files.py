@@ -1,8 +1,6 @@
 """Files of a user: NumPy's read as the untrusted bytes that they are, all written whole."""
 
-import io
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetrain.compiler.errors import InputError
-from edgetrain.compiler.program_file import write_whole
+from edgetrain.compiler.files import write_whole
 
 # What a .npy file may be longer than its elements, and an archive than its members.
 _HEADER_BYTES = 1 << 16
@@ -47,13 +45,6 @@ def read_npz(path: Path, max_bytes: int) -> dict[str, NDArray[Any]]:
         raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
     except Exception as error:  # a damaged archive raises many kinds
         raise _refusal(path, ".npz") from error
-
-
-def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """The content of a .npz file; the same arrays give the same bytes."""
-    archive = io.BytesIO()
-    np.savez(archive, **dict(arrays))  # type: ignore[arg-type]
-    return archive.getvalue()
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -12,6 +12,7 @@ from edgetrain.board import Board, load_board
 from edgetrain.can.deploy import can_frame_graph
 from edgetrain.can.table import METADATA_KEY, read_can_model
 from edgetrain.compiler.errors import InputError
+from edgetrain.compiler.files import write_whole
 from edgetrain.compiler.graph import Graph
 from edgetrain.compiler.kernel import Target
 from edgetrain.compiler.onnx_io.load import import_model
@@ -22,7 +23,6 @@ from edgetrain.compiler.program_file import (
     load_program,
     program_sha256,
     save_program,
-    write_whole,
 )
 from edgetrain.compiler.rules import RULES, Learning
 from edgetrain.compiler.rules.parameters import with_parameters

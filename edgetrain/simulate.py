@@ -4,7 +4,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgetrain.files import npz_bytes, read_npy, write_file
+from edgetrain.compiler.files import npz_bytes
+from edgetrain.files import read_npy, write_file
 from edgetrain.pipeline import open_project
 from edgetrain.state import saved_state
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from edgetrain.board import load_board
 from edgetrain.compiler.errors import InputError
+from edgetrain.compiler.files import npz_bytes
 from edgetrain.compiler.program import elements
-from edgetrain.files import npz_bytes, read_npz, write_file
+from edgetrain.files import read_npz, write_file
 from edgetrain.link import Link, open_link
 from edgetrain.pipeline import IMAGE_FILE, Program, open_project
 from edgetrain.verify import pack

@@ -1,13 +1,11 @@
 """Writing labelled frames as text that the `edgetrain` reader reads back equal."""
 
-import os
-import tempfile
 from pathlib import Path
 
 from edgetrain.can.frames import Frames
 from edgetrain.can.kinds import kind_name
 from edgetrain.can.readers.labelled import HEADER
-from edgetrain.compiler.errors import InputError
+from edgetrain.files import write_file
 
 
 def write_csv(frames: Frames, path: str | Path) -> None:
@@ -16,27 +14,11 @@ def write_csv(frames: Frames, path: str | Path) -> None:
     Seconds with six decimals (empty without timestamps), identifiers of 3 (extended: 8) and
     payloads of 2·dlc hexadecimal digits, the kind by name (empty without a label).
     """
-    path = Path(path)
     for kind in frames.kinds:
         if kind_name(kind) != kind:
             raise ValueError(f"kind {kind!r} cannot be written")
-    try:
-        descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", where=str(path)) from error
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii", newline="\n") as file:
-            file.write(HEADER + "\n")
-            file.writelines(_rows(frames))
-        # mkstemp makes the file private; give it the rights of any other new file.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(partial, 0o666 & ~umask)
-        os.replace(partial, path)
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", where=str(path)) from error
-    finally:
-        Path(partial).unlink(missing_ok=True)
+    text = "".join([HEADER + "\n", *_rows(frames)])
+    write_file(Path(path), text.encode("ascii"))
 
 
 def _rows(frames: Frames) -> list[str]:

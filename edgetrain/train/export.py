@@ -3,7 +3,6 @@
 import contextlib
 import io
 import logging
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import torch
 from onnx import helper, numpy_helper
 from torch import nn
 
-from edgetrain.compiler.errors import InputError
+from edgetrain.files import write_file
 
 with warnings.catch_warnings():
     # Of optional packages that it would like.
@@ -47,14 +46,7 @@ def to_qonnx(network: nn.Sequential, inputs: int) -> onnx.ModelProto:
 
 def write_model(model: onnx.ModelProto, path: Path) -> None:
     """Writes the file whole or not at all; `InputError` where that is impossible."""
-    data = model.SerializeToString(deterministic=True)
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as scratch:
-            draft = Path(scratch, path.name)
-            draft.write_bytes(data)
-            draft.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", where=str(path)) from error
+    write_file(path, bytes(model.SerializeToString(deterministic=True)))
 
 
 def _export(network: nn.Sequential, inputs: int) -> onnx.ModelProto:

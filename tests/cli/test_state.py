@@ -9,7 +9,7 @@ import pytest
 from edgetrain.board import load_board
 from edgetrain.can.inject import inject
 from edgetrain.can.synthetic import synthetic_bus
-from edgetrain.files import npz_bytes
+from edgetrain.compiler.files import npz_bytes
 from edgetrain.link import open_link
 from edgetrain.pipeline import IMAGE_FILE, open_project
 from edgetrain.state import STATE_FILE, export_state, import_state, saved_state
