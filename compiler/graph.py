@@ -170,6 +170,10 @@ class GraphBuilder:
         self._currents.append((value, initial))
         return value
 
+    def find_state(self, name: str) -> Value | None:
+        """The state called `name`, if there is one."""
+        return next((value for value, _ in self._currents if value.name == name), None)
+
     def update(self, current: Value, following: Value) -> None:
         self._nexts[current] = following
 

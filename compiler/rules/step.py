@@ -1,0 +1,28 @@
+"""How many training steps a device has taken: a number in its state."""
+
+import numpy as np
+
+from edgetrain.compiler.expr import add, minimum
+from edgetrain.compiler.graph import GraphBuilder, Value
+from edgetrain.compiler.nest import Nest, Out, Read
+from edgetrain.compiler.types import Int, TensorType
+
+NAME = "step"
+COUNT = Int(0, 2**31 - 2)
+"""The counter stays at its greatest value; one more would still fit 32 bits."""
+
+
+def step_counter(b: GraphBuilder) -> Value:
+    """The number of steps taken before this one, an int32 scalar; a graph has one counter.
+
+    It counts calls of the entry: also those whose update a rule then drops.
+    """
+    known = b.find_state(NAME)
+    if known is not None:
+        return known
+    counter = b.state(NAME, np.array(0, np.int32), COUNT)
+    read = Read("step", (), TensorType((), COUNT))
+    following = minimum(add(read.value, 1), COUNT.hi)
+    nest = Nest((), (read,), (Out("y", (), COUNT, following),))
+    b.update(counter, b.nest(nest, counter, op="count")[0])
+    return counter
