@@ -155,6 +155,12 @@ def _fused(a: Scalar, b: Scalar, c: Scalar) -> Scalar:
     return _divided(_divided(a, b), c)
 
 
+def _root(a: Scalar) -> Scalar:
+    if a != FLOAT32:
+        raise TypeError("a square root is of a FLOAT32")
+    return FLOAT32
+
+
 def _floor(a: Scalar) -> Scalar:
     if a != FLOAT32:
         raise TypeError("floor is of a FLOAT32")
@@ -187,6 +193,11 @@ def _floor_of(a: Array) -> Array:
 def _divide(a: Array, b: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.divide(a, b)
+
+
+def _root_of(a: Array) -> Array:
+    with np.errstate(invalid="ignore"):
+        return np.sqrt(a)
 
 
 def _flag(ufunc: Callable[..., Any]) -> Callable[..., Array]:
@@ -249,6 +260,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "popcount": Primitive(_popcount, np.bitwise_count, "et_popcount_{w}({0})"),
     "fma": Primitive(_fused, fused_multiply_add, "et_fma_{w}({0}, {1}, {2})"),
     "div": Primitive(_divided, _divide, "({0} / {1})"),
+    "sqrt": Primitive(_root, _root_of, "et_sqrt_{w}({0})"),
     # The greatest integer ≤ {0}, held within ±2^24; 0 for NaN.
     "floor": Primitive(_floor, _floor_of, "et_floor_{w}({0})"),
     "float": Primitive(_to_float, lambda a: a, "{0}"),
@@ -323,6 +335,11 @@ def fma(a: Operand, b: Operand, c: Operand) -> Expr:
 
 def div(a: Operand, b: Operand) -> Expr:
     return apply("div", a, b)
+
+
+def sqrt(a: Operand) -> Expr:
+    """The square root as IEEE has it: rounded correctly, −0 of −0, NaN of what is below."""
+    return apply("sqrt", a)
 
 
 def floor(a: Operand) -> Expr:

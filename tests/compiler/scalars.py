@@ -56,6 +56,11 @@ def _divide(a: Number, b: Number) -> Number:
     return math.nan if a == 0 else math.copysign(math.inf, a) * math.copysign(1, b)
 
 
+def _root(a: float) -> float:
+    # Rounding to 64 bits first does no harm: 53 bits are more than twice 24 and two.
+    return math.nan if a < 0 else math.sqrt(a)
+
+
 def _fused(a: float, b: float, c: float) -> Number:
     if not all(map(math.isfinite, (a, b, c))):
         return a * b + c
@@ -103,6 +108,7 @@ PRIMITIVE_MEANINGS: dict[str, Callable[..., Number]] = {
     "assume": lambda a, lo, hi: a,
     "fma": _fused,
     "div": _divide,
+    "sqrt": _root,
     "floor": _floor,
     "float": lambda a: a,
     "bits": lambda a: struct.unpack("<i", struct.pack("<f", a))[0],

@@ -37,7 +37,7 @@ INTEGERS = [
 ]
 SMALL = [Int(lo, hi) for lo in range(-3, 4) for hi in range(lo, 4)]
 OPS = sorted(PRIMITIVES)
-FLOATS_ONLY = {"fma", "div", "floor", "bits"}
+FLOATS_ONLY = {"fma", "div", "sqrt", "floor", "bits"}
 OF_INTEGERS = [op for op in OPS if op not in FLOATS_ONLY]
 
 
@@ -136,7 +136,7 @@ def test_the_corners_of_floats(op: str, bits: int) -> None:
     for operands, kind in taken:
         check(op, operands, kind, list(product(*(corners(t) for t in operands))))
     integers_only = {"and", "or", "xor", "shl", "shr", "popcount", "assume", "float", "from_bits"}
-    of_32_bits = {"floor", "bits"}
+    of_32_bits = {"sqrt", "floor", "bits"}
     assert bool(taken) == (op not in integers_only and (bits == 32 or op not in of_32_bits))
 
 
@@ -172,6 +172,8 @@ REFUSED: list[tuple[str, tuple[Scalar, ...]]] = [
     ("assume", (FLOAT32, BOOL, BOOL)),
     ("fma", (FLOAT32, FLOAT32, Float(16))),
     ("div", (BOOL, BOOL)),
+    ("sqrt", (Float(16),)),
+    ("sqrt", (BOOL,)),
     ("floor", (Float(16),)),
     ("float", (Int(0, 2**24 + 1),)),
     ("bits", (Float(16),)),

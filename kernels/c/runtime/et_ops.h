@@ -69,6 +69,62 @@ static inline float et_from_bits_f32(int32_t a) {
     return u.f;
 }
 
+/* The square root, correctly rounded: an instruction where the core has one, else digit by digit. */
+#ifndef ET_SQRT_INSTRUCTION
+#if defined(__GNUC__) && ((defined(__ARM_FP) && (__ARM_FP & 4)) || defined(__riscv_flen) || \
+                          defined(__riscv_zfinx) || defined(__SSE2__) || defined(__aarch64__))
+#define ET_SQRT_INSTRUCTION 1
+#else
+#define ET_SQRT_INSTRUCTION 0
+#endif
+#endif
+
+static inline float et_sqrt_f32(float a) {
+#if ET_SQRT_INSTRUCTION
+    return __builtin_sqrtf(a);
+#else
+    const int32_t bits = et_bits_f32(a);
+    int32_t exponent = (int32_t)(((uint32_t)bits >> 23) & 0xFFu);
+    uint32_t rest = (uint32_t)bits & 0x7FFFFFu;
+    if (exponent == 0 && rest == 0u) {
+        return a; /* of either sign */
+    }
+    if (bits < 0) {
+        return 0.0f / 0.0f;
+    }
+    if (exponent == 255) {
+        return a; /* infinity or NaN */
+    }
+    if (exponent == 0) {
+        exponent = 1;
+        while (rest < 0x800000u) {
+            rest <<= 1;
+            exponent--;
+        }
+    } else {
+        rest |= 0x800000u;
+    }
+    if (((uint32_t)exponent & 1u) == 0u) {
+        rest <<= 1;
+        exponent--;
+    }
+    /* a = rest * 2^(exponent - 150), the exponent odd: 25 binary digits of the root of
+     * rest * 2^25; `twice` is two times those found, `rest` what they leave over the next digit. */
+    uint32_t twice = 0u;
+    rest <<= 1;
+    for (uint32_t digit = 0x1000000u; digit != 0u; digit >>= 1) {
+        if (twice + digit <= rest) {
+            rest -= twice + digit;
+            twice += digit << 1;
+        }
+        rest <<= 1;
+    }
+    /* The last digit rounds; a tie would need a root of 25 digits of a number with 25 zeros. */
+    const uint32_t root = ((twice >> 1) + 1u) >> 1;
+    return et_from_bits_f32((int32_t)(((uint32_t)((exponent + 127) / 2 - 1) << 23) + root));
+#endif
+}
+
 /* The greatest integer <= a, held within +-2^24; 0 for NaN. */
 static inline int32_t et_floor_f32(float a) {
     if (!(a == a)) {
