@@ -4,7 +4,7 @@ A nest says *what* is computed for every index, never in which order; the order 
 its `Contract`, blocking is the schedule, packing is the layout.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from edgetrain.compiler.contract import Contract
@@ -76,6 +76,11 @@ class Out:
     body: Expr
     fold: Fold | None = None
 
+    @property
+    def expressions(self) -> tuple[Expr, ...]:
+        """All that is computed for it."""
+        return (self.body,) if self.fold is None else (self.body, self.fold.term, self.fold.init)
+
 
 @dataclass(frozen=True)
 class Nest:
@@ -106,6 +111,31 @@ class Nest:
     def folded_dims(self, out: Out) -> tuple[str, ...]:
         """The dims over which `out` folds, in nest order."""
         return tuple(d for d, _ in self.dims if d not in out.dims)
+
+    @property
+    def joint_outs(self) -> tuple[tuple[Out, ...], ...]:
+        """The results in groups: neighbours that are maps over the same dims are computed together,
+        element by element, all read before any is stored; groups one after the other."""
+        groups: list[tuple[Out, ...]] = []
+        for out in self.outs:
+            last = groups[-1][-1] if groups else None
+            if last is not None and last.fold is out.fold is None and last.dims == out.dims:
+                groups[-1] = (*groups[-1], out)
+            else:
+                groups.append((out,))
+        return tuple(groups)
+
+    def needed(self, expressions: Iterable[Expr]) -> tuple[str, ...]:
+        """The reads on which `expressions` depend, also through indices, in nest order."""
+        reads = {read.local: read for read in self.reads}
+        found: set[str] = set()
+        pending = list(expressions)
+        while pending:
+            for node in subexpressions(pending.pop()):
+                if isinstance(node, Local) and node.name in reads and node.name not in found:
+                    found.add(node.name)
+                    pending.extend(reads[node.name].access)
+        return tuple(name for name in reads if name in found)
 
     def depends_on(self, expr: Expr) -> frozenset[str]:
         """The dims on which `expr` depends, also through what it reads."""

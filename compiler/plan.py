@@ -179,7 +179,7 @@ def _place_updates(graph: Graph) -> tuple[list[Node], dict[Value, Value]]:
             continue
         for position, node in enumerate(nodes):
             if (
-                node.outputs == (state.next,)
+                state.next in node.outputs
                 and _elementwise(node, state.current, state.next)
                 and not any(state.current in later.inputs for later in nodes[position + 1 :])
                 and not any(state.current == other.next for other in graph.states)
@@ -197,16 +197,20 @@ def _place_updates(graph: Graph) -> tuple[list[Node], dict[Value, Value]]:
 
 
 def _elementwise(node: Node, old: Value, new: Value) -> bool:
-    """Whether `new` may overwrite `old` while the node runs."""
-    out = node.nest.outs[node.outputs.index(new)]
-    if out.fold is not None or old.type != new.type:
-        return old not in node.inputs and old.type == new.type
-    index = tuple(Dim(d, node.nest.sizes[d]) for d in out.dims)
-    return all(
-        read.access == index
-        for value, read in zip(node.inputs, node.nest.reads, strict=True)
-        if value == old
+    """Whether `new` may overwrite `old` while the node runs: every read of the old element is at
+    the index of the new one, and no later group of results reads it."""
+    nest, position = node.nest, node.outputs.index(new)
+    out = nest.outs[position]
+    if old.type != new.type:
+        return False
+    index = tuple(Dim(d, nest.sizes[d]) for d in out.dims)
+    reads = [r for v, r in zip(node.inputs, nest.reads, strict=True) if v == old]
+    groups = nest.joint_outs
+    own = next(i for i, group in enumerate(groups) if out in group)
+    later = nest.needed(
+        e for group in groups[own + 1 :] for each in group for e in each.expressions
     )
+    return all(read.access == index and read.local not in later for read in reads)
 
 
 def _single_turn(node: Node, homes: Mapping[Value, Value]) -> tuple[tuple[str, Expr], ...]:

@@ -24,7 +24,7 @@ from edgetrain.compiler.expr import (
     subexpressions,
 )
 from edgetrain.compiler.layout import storage_dtype
-from edgetrain.compiler.nest import ACCUMULATOR, Fold, Nest, Out, Read
+from edgetrain.compiler.nest import ACCUMULATOR, Fold, Nest, Out
 from edgetrain.compiler.rounding import fused_multiply_add
 from edgetrain.compiler.types import Int
 from edgetrain.contraction import Contraction
@@ -152,7 +152,7 @@ class _Evaluator:
         self._space = _Space(axes, turn_dims, nest.sizes)
         self._nest = nest
         reads = {read.local: i for i, read in enumerate(nest.reads)}
-        wanted = sorted(reads[name] for name in _locals_of(expr, nest.reads))
+        wanted = sorted(reads[name] for name in nest.needed([expr]))
         self._loads = [_Load(nest, i, self._space, fixed.get(i)) for i in wanted]
         self._formula = _Formula(expr, self._space)
 
@@ -184,19 +184,6 @@ class _Space:
         shape = [1] * (len(self.axes) + 1)
         shape[self.axes.index(name)] = self.sizes[name]
         return np.arange(self.sizes[name]).reshape(shape)
-
-
-def _locals_of(expr: Expr, reads: Sequence[Read]) -> set[str]:
-    """The reads on which `expr` depends, also through indices."""
-    by_name = {read.local: read for read in reads}
-    wanted: set[str] = set()
-    pending = [expr]
-    while pending:
-        for node in subexpressions(pending.pop()):
-            if isinstance(node, Local) and node.name in by_name and node.name not in wanted:
-                wanted.add(node.name)
-                pending.extend(by_name[node.name].access)
-    return wanted
 
 
 class _Load:

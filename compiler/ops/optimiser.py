@@ -46,33 +46,26 @@ def momentum_op(m: TensorType, g: TensorType, *, momentum: float) -> Nest:
     return Nest(dims, (m_read, g_read), (out,))
 
 
-def _scale_example(rng: Generator) -> Example:
-    return Example((TensorType((int(rng.integers(1, 40)),), FLOAT32),), {"factor": -0.01})
-
-
-@register("scale", _scale_example)
-def scale(x: TensorType, *, factor: float) -> Nest:
-    """y[n] = x[n]·factor; x (N)."""
-    n = Dim("n", x.shape[0])
-    read = Read("x", (n,), x)
-    body = mul(read.value, factor)
-    return Nest((("n", n.size),), (read,), (Out("y", ("n",), body.type, body),))
-
-
 def _rank_one_example(rng: Generator) -> Example:
     k, n = (int(v) for v in rng.integers(1, 20, 2))
     shapes = ((k, n), (k,), (n,))
     operands = tuple(TensorType(shape, FLOAT32) for shape in shapes)
-    return Example(operands, {"fused": bool(rng.random() < 0.5)})
+    choices = {"fused": bool(rng.random() < 0.5), "scale_x": bool(rng.random() < 0.5)}
+    return Example(operands, {"factor": -0.01, **choices})
 
 
 @register("rank_one", _rank_one_example)
-def rank_one(w: TensorType, x: TensorType, s: TensorType, *, fused: bool) -> Nest:
-    """y[k,n] = w[k,n] + x[k]·s[n], the product rounded by itself unless `fused`."""
+def rank_one(
+    w: TensorType, x: TensorType, d: TensorType, *, factor: float, fused: bool, scale_x: bool
+) -> Nest:
+    """y[k,n] = w[k,n] + x[k]·d[n]·factor: the factor meets d first, or x if `scale_x`; the product
+    of all three is rounded by itself unless `fused`."""
     k, n = Dim("k", w.shape[0]), Dim("n", w.shape[1])
-    w_read, x_read, s_read = Read("w", (k, n), w), Read("x", (k,), x), Read("s", (n,), s)
-    body = fma(x_read.value, s_read.value, w_read.value)
+    w_read, x_read, d_read = Read("w", (k, n), w), Read("x", (k,), x), Read("d", (n,), d)
+    left: Expr = mul(x_read.value, factor) if scale_x else x_read.value
+    right: Expr = d_read.value if scale_x else mul(d_read.value, factor)
+    body = fma(left, right, w_read.value)
     if not fused:
-        body = add(w_read.value, mul(x_read.value, s_read.value))
+        body = add(w_read.value, mul(left, right))
     dims = (("k", k.size), ("n", n.size))
-    return Nest(dims, (w_read, x_read, s_read), (Out("y", ("k", "n"), body.type, body),))
+    return Nest(dims, (w_read, x_read, d_read), (Out("y", ("k", "n"), body.type, body),))

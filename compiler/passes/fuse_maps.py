@@ -1,5 +1,6 @@
-"""Computes a map inside the map that alone reads it, so that nothing between them is stored."""
+"""Computes a map where its operand is made, so that nothing between them is stored."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from edgetrain.compiler.expr import Dim, Expr, Local, subexpressions, substitute
@@ -9,7 +10,8 @@ from edgetrain.compiler.nest import Nest, Read
 
 @dataclass(frozen=True, slots=True)
 class FuseMaps:
-    """A map of one result that one map over the same dims reads, element by element, goes into it.
+    """What one map alone reads, element by element over the same dims, is computed within it: a
+    map becomes a part of its expression, a fold takes it as its epilogue.
 
     Exact: the same primitives on the same numbers.
     """
@@ -20,7 +22,9 @@ class FuseMaps:
     def apply(self, graph: Graph) -> Graph:
         kept = {*graph.outputs, *(state.next for state in graph.states)}
         nodes = list(graph.nodes)
-        for producer in graph.nodes:
+        pending = list(graph.nodes)
+        while pending:
+            producer = pending.pop(0)
             (result, *more) = producer.outputs
             readers = [node for node in nodes if result in node.inputs]
             if more or result in kept or len(readers) != 1:
@@ -30,34 +34,61 @@ class FuseMaps:
             if fused is not None:
                 nodes[nodes.index(consumer)] = fused
                 nodes.remove(producer)
+                pending = [fused if node is consumer else node for node in pending]
         return graph.with_nodes(nodes, graph.constants)
 
 
 def _fuse(producer: Node, consumer: Node) -> Node | None:
-    """`consumer` with `producer` inside, or None where they do not fit."""
+    """Both in one node, or None where they do not fit."""
     (out,) = producer.nest.outs
     position = consumer.inputs.index(producer.outputs[0])
     read = consumer.nest.reads[position]
-    maps = out.fold is None and all(o.fold is None for o in consumer.nest.outs)
-    same_space = set(read.access) == {Dim(*d) for d in consumer.nest.dims}
+    maps = all(o.fold is None for o in consumer.nest.outs)
+    same_space = {*read.access} == {Dim(*d) for d in consumer.nest.dims}
     if not maps or not same_space or consumer.inputs.count(producer.outputs[0]) != 1:
         return None
-    inner: dict[Expr, Expr] = {
-        Dim(name, producer.nest.sizes[name]): index
-        for name, index in zip(out.dims, read.access, strict=True)
-    }
-    reads: list[Read] = []
-    for each in producer.nest.reads:
-        access = tuple(substitute(index, inner) for index in each.access)
-        reads.append(replace(each, local=f"{read.local}_{each.local}", access=access))
-        inner[each.value] = reads[-1].value
-    outer: dict[Expr, Expr] = {Local(read.local, read.type.scalar): substitute(out.body, inner)}
     if any(read.value in subexpressions(i) for r in consumer.nest.reads for i in r.access):
         return None
+    theirs: dict[Expr, Expr] = {
+        index: Dim(name, producer.nest.sizes[name])
+        for name, index in zip(out.dims, read.access, strict=True)
+    }
+    local = read.local
+    reads = [_moved(each, f"{local}_{each.local}", {}) for each in producer.nest.reads]
+    ours: dict[Expr, Expr] = {
+        old.value: new.value for old, new in zip(producer.nest.reads, reads, strict=True)
+    }
+    reads = [replace(r, access=tuple(substitute(index, ours) for index in r.access)) for r in reads]
+    theirs[Local(local, read.type.scalar)] = substitute(out.body, ours)
+    others = [r for i, r in enumerate(consumer.nest.reads) if i != position]
+    fold = out.fold
+    if fold is not None:
+        if len(consumer.nest.outs) != 1:
+            return None
+        fold = replace(fold, term=substitute(fold.term, ours), init=substitute(fold.init, ours))
     nest = Nest(
-        consumer.nest.dims,
-        (*consumer.nest.reads[:position], *consumer.nest.reads[position + 1 :], *reads),
-        tuple(replace(o, body=substitute(o.body, outer)) for o in consumer.nest.outs),
+        producer.nest.dims,
+        (*(_moved(r, r.local, theirs) for r in others), *reads),
+        tuple(
+            replace(
+                o,
+                dims=tuple(_name(theirs[Dim(d, consumer.nest.sizes[d])]) for d in o.dims),
+                body=substitute(o.body, theirs),
+                fold=fold,
+            )
+            for o in consumer.nest.outs
+        ),
     )
-    inputs = (*consumer.inputs[:position], *consumer.inputs[position + 1 :], *producer.inputs)
-    return Node(consumer.op, nest, inputs, consumer.outputs)
+    inputs = tuple(v for i, v in enumerate(consumer.inputs) if i != position)
+    return Node(consumer.op, nest, (*inputs, *producer.inputs), consumer.outputs)
+
+
+def _moved(read: Read, local: str, replacing: Mapping[Expr, Expr]) -> Read:
+    return replace(
+        read, local=local, access=tuple(substitute(index, replacing) for index in read.access)
+    )
+
+
+def _name(expr: Expr) -> str:
+    assert isinstance(expr, Dim)
+    return expr.name

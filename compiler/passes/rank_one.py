@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from edgetrain.compiler.graph import Graph, Node, Value
+from edgetrain.compiler.graph import Graph, Node
 from edgetrain.compiler.ops import OPS
 
 
@@ -10,7 +10,12 @@ from edgetrain.compiler.ops import OPS
 class RankOneUpdate:
     """w − rate·(x dᵀ) → w + x·(−rate·d)ᵀ, by one fused multiply-add an element if `fused`.
 
-    Not exact: −rate·d is rounded before it meets x, the gradient itself no more.
+    Where the gradient of the layer's input is computed from the same w and d, and nothing may
+    cancel the step, −rate is joined to x instead: then both results need nothing but x, d and one
+    look at each weight (see `JoinSiblings`).
+
+    Not exact: −rate·d (or −rate·x) is rounded before it meets its partner, the gradient itself no
+    more.
     """
 
     fused: bool
@@ -20,6 +25,8 @@ class RankOneUpdate:
     def apply(self, graph: Graph) -> Graph:
         makers = {node.outputs[0]: node for node in graph.nodes}
         uses = [value for node in graph.nodes for value in node.inputs]
+        updates = {state.next for state in graph.states}
+        backward = {node.inputs for node in graph.nodes if node.op == "matmul_t"}
         nodes: list[Node] = []
         for node in graph.nodes:
             gradient = makers.get(node.inputs[1]) if node.op == "sgd" else None
@@ -31,13 +38,12 @@ class RankOneUpdate:
             ):
                 nodes.append(node)
                 continue
-            nodes += self._fuse(node, gradient)
+            w, (x, d) = node.inputs[0], gradient.inputs
+            how = {
+                "factor": -node.attributes["rate"],
+                "fused": self.fused,
+                "scale_x": (d, w) in backward and node.outputs[0] in updates,
+            }
+            nest = OPS["rank_one"].meaning(w.type, x.type, d.type, **how)
+            nodes.append(Node("rank_one", nest, (w, x, d), node.outputs, how))
         return graph.with_nodes(nodes, graph.constants)
-
-    def _fuse(self, update: Node, gradient: Node) -> list[Node]:
-        w, (x, d) = update.inputs[0], gradient.inputs
-        step = Value(f"{update.outputs[0].name}_step", d.type)
-        factor = -update.attributes["rate"]
-        scaled = Node("scale", OPS["scale"].meaning(d.type, factor=factor), (d,), (step,))
-        nest = OPS["rank_one"].meaning(w.type, x.type, step.type, fused=self.fused)
-        return [scaled, Node("rank_one", nest, (w, x, step), update.outputs)]

@@ -7,7 +7,7 @@ time, its fields unrolled.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgetrain.compiler.expr import Apply, Dim, Expr, Local, add, apply, lift, mul, subexpressions
+from edgetrain.compiler.expr import Apply, Dim, Expr, add, apply, lift, mul
 from edgetrain.compiler.layout import Layout
 from edgetrain.compiler.nest import Fold, Nest, Out, Read
 from edgetrain.compiler.types import Int
@@ -45,7 +45,7 @@ class NestPrinter:
 
     def print(self) -> list[str]:
         """The lines of the function's body."""
-        read = self._wanted([e for out in self._nest.outs for e in _expressions(out)])
+        read = self._nest.needed(e for out in self._nest.outs for e in out.expressions)
         for name in self._reads:
             if name not in read:
                 self._line(f"(void){self._operands[name].pointer};")
@@ -66,14 +66,14 @@ class NestPrinter:
 
     def _print_out(self, out: Out, result: Operand) -> None:
         self._names = {}
-        wanted = self._wanted(_expressions(out))
+        wanted = self._nest.needed(out.expressions)
         # Several results are computed one after the other, each in a scope of its own.
         scoped = len(self._nest.outs) > 1
         if scoped:
             self._open("")
         closing = [d for d in out.dims if d not in self._point]
         for name, index in self._point.items():
-            self._load(wanted, frozenset(), self._wanted([index]))
+            self._load(wanted, frozenset(), self._nest.needed([index]))
             dim = Dim(name, self._nest.sizes[name])
             self._line(f"const int32_t {_dim_name(name)} = {_bare(self._value(index))};")
             self._names[dim] = _dim_name(name)
@@ -103,17 +103,6 @@ class NestPrinter:
         variable = _dim_name(name)
         self._open(f"for (int32_t {variable} = 0; {variable} < {turns}; {variable}++)")
         self._names[Dim(name, self._nest.sizes[name])] = variable
-
-    def _wanted(self, expressions: Sequence[Expr]) -> list[str]:
-        """The reads on which `expressions` depend, also through indices, in nest order."""
-        found: set[str] = set()
-        pending = list(expressions)
-        while pending:
-            for node in subexpressions(pending.pop()):
-                if isinstance(node, Local) and node.name in self._reads and node.name not in found:
-                    found.add(node.name)
-                    pending.extend(self._reads[node.name].access)
-        return [name for name in self._reads if name in found]
 
     def _load(
         self, wanted: Sequence[str], opened: frozenset[str], only: Sequence[str] | None = None
@@ -265,10 +254,6 @@ def _bare(text: str) -> str:
         if depth == 0 and position < len(text) - 1:
             return text
     return text[1:-1]
-
-
-def _expressions(out: Out) -> list[Expr]:
-    return [out.body] if out.fold is None else [out.body, out.fold.term, out.fold.init]
 
 
 def _dim_name(name: str) -> str:
