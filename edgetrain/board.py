@@ -63,10 +63,14 @@ class Counter:
 
 @dataclass(frozen=True)
 class Compiler:
-    """How one toolchain compiles for the board: flags, and the prefix of GNU programs' names."""
+    """How one toolchain compiles for the board: flags, and the prefix of GNU programs' names.
+
+    Clang links with the GCC of that prefix and the flags `link`, else as `toolchain.gcc` does.
+    """
 
     flags: tuple[str, ...]
     prefix: str = ""
+    link: tuple[str, ...] = ()
 
 
 ToolchainName = Literal["zig", "gcc", "clang"]
@@ -165,6 +169,9 @@ def read_board(folder: Path) -> Board:
     board: Board = dataclasses.replace(_convert(Board, table, str(path)), folder=folder)
     if board.name != folder.name:
         raise InputError(f"name {board.name!r} is not its folder's name", where=str(path))
+    clang = board.toolchain.get("clang")
+    if clang is not None and not clang.link and "gcc" not in board.toolchain:
+        raise InputError("no toolchain.gcc: toolchain.clang.link is missing", where=str(path))
     for source in board.source_paths():
         if not source.is_file():
             raise InputError(f"no such source: {source.name}", where=str(path))

@@ -55,6 +55,12 @@ _CANDIDATES = (
         programs=("qemu-system-riscv32",),
     ),
     _Candidate(
+        "qemu-system-riscv64",
+        "emulates the 64-bit RISC-V board and counts instructions",
+        f"{_APT} qemu-system-misc",
+        programs=("qemu-system-riscv64",),
+    ),
+    _Candidate(
         "arm-none-eabi-gcc",
         "compiles for Cortex-M",
         f"{_APT} gcc-arm-none-eabi",

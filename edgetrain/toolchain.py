@@ -249,11 +249,12 @@ def _locate(board: Board, name: ToolchainName) -> Toolchain | None:
     )
     if board.architecture != "host" and name != "zig":
         # GNU ld links for Clang too: it knows where the compiler's library for this core is.
-        gnu = board.toolchain.get("gcc")
-        linker = _which(gnu.prefix + "gcc") if gnu is not None else None
-        if gnu is None or linker is None:
+        own = board.toolchain[name]
+        gnu = own if own.link else board.toolchain["gcc"]
+        linker = _which(gnu.prefix + "gcc")
+        if linker is None:
             return None
-        link_command = (*linker, *gnu.flags, "-nostdlib")
+        link_command = (*linker, *(own.link or gnu.flags), "-nostdlib")
     return Toolchain(
         name, _run([*command, *version], Path.cwd()).strip(), compile_command, link_command
     )

@@ -36,6 +36,10 @@ def test_the_boards_promised_are_there() -> None:
         "mps2-an505",
         "mps3-an547",
         "qemu-rv32imc",
+        "qemu-rv32imafc",
+        "qemu-rv32-zfh",
+        "qemu-rv32-zvfh",
+        "qemu-rv64-zvfh",
         "bbc_microbit",
         "netduinoplus2",
         "hifive1",
@@ -98,6 +102,7 @@ def test_unknown_board_names_the_known() -> None:
         ("cortex_m/startup.c", "nothing.c", "no such source: nothing.c"),
         ('flags = ["-mthumb"]', "", "missing key 'flags'"),
         ("[memory]", "[[memory]]", "memory: expected a table"),
+        ("toolchain.gcc", "toolchain.clang", "toolchain.clang.link is missing"),
     ],
 )
 def test_unsound_files_are_refused(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -94,7 +94,14 @@ def test_unicorn_runs_it(board: Board, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "toolchain"),
-    [("mps2-an386", "zig"), ("bbc_microbit", "gcc"), ("qemu-rv32imc", "zig")],
+    [
+        ("mps2-an386", "zig"),
+        ("bbc_microbit", "gcc"),
+        ("qemu-rv32imc", "zig"),
+        ("qemu-rv32imafc", "gcc"),
+        ("qemu-rv32-zvfh", "clang"),
+        ("qemu-rv64-zvfh", "clang"),
+    ],
 )
 def test_floating_point_with_and_without_hardware(
     name: str, toolchain: str, tmp_path: Path

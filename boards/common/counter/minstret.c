@@ -7,7 +7,7 @@
 void et_counter_init(void) {}
 
 uint32_t et_counter(void) {
-    uint32_t value;
+    unsigned long value; /* as wide as the register */
     __asm__ volatile("csrr %0, minstret" : "=r"(value)::"memory");
-    return value;
+    return (uint32_t)value;
 }

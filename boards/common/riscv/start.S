@@ -1,4 +1,4 @@
-/* Reset code for RV32: stack, trap vector, FPU, data and bss, then main. */
+/* Reset code for RISC-V: stack, trap vector, FPU and vectors, data and bss, then main. */
     .section .vectors, "ax"
     .globl et_reset
 et_reset:
@@ -11,6 +11,11 @@ et_reset:
     csrw mtvec, t0
 #if defined(__riscv_flen)
     li t0, 0x6000 /* mstatus.FS */
+    csrs mstatus, t0
+    csrw fcsr, zero /* round to nearest, ties to even */
+#endif
+#if defined(__riscv_vector)
+    li t0, 0x600 /* mstatus.VS */
     csrs mstatus, t0
 #endif
     la t0, et_data_load
