@@ -79,6 +79,30 @@ def compared(report: Comparison, data: dict[str, Any], text: RenderableType) -> 
 @click.option(
     "--momentum", type=float, default=0.9, show_default=True, help="Of the rule momentum."
 )
+@click.option(
+    "--schedule",
+    type=click.Choice(["constant", "step", "linear", "cosine"]),
+    default="constant",
+    show_default=True,
+    help="How the learning rate changes.",
+)
+@click.option(
+    "--schedule-steps",
+    type=int,
+    default=1000,
+    show_default=True,
+    help="After so many steps the rate has changed by the factor.",
+)
+@click.option(
+    "--schedule-factor",
+    type=float,
+    default=0.1,
+    show_default=True,
+    help="What remains of the rate then.",
+)
+@click.option(
+    "--warmup", type=int, default=0, show_default=True, help="Steps in which the rate rises first."
+)
 @toolchain_option
 @optimise_option
 def compile(model: str, board: str, output: Path | None, no_build: bool, **options: Any) -> Answer:

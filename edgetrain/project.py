@@ -23,16 +23,23 @@ def compile_project(
     lr: float = 0.01,
     decay: float = 0.0,
     momentum: float = 0.9,
+    schedule: str = "constant",
+    schedule_steps: int = 1000,
+    schedule_factor: float = 0.1,
+    warmup: int = 0,
 ) -> Program:
     """Compiles `model`, a file or a workload's name, for `board`.
 
     `learn` names a rule of `compiler.rules`; the device then also learns, by `loss` and with the
-    learning rate `lr`, the weight decay `decay` and, of the rule momentum, `momentum`.
+    learning rate `lr`, the weight decay `decay` and, of the rule momentum, `momentum`; `schedule`
+    and what follows are how the rate changes (see `Learning`).
 
     With `directory` the project is written there, image included unless `with_image` is false;
     without, nothing is.  Raises InputError.
     """
-    how = Learning(loss, lr, decay, momentum) if learn is not None else None
+    how = None
+    if learn is not None:
+        how = Learning(loss, lr, decay, momentum, schedule, schedule_steps, schedule_factor, warmup)
     program = compile_model(find_model(model), board, learn=learn, how=how)
     if directory is not None:
         write_project(

@@ -7,6 +7,7 @@ from edgetrain.compiler.ops import (
     loss,
     optimiser,
     quantisation,
+    schedule,
     selection,
 )
 from edgetrain.compiler.ops.registry import OPS, Example, Op
@@ -21,5 +22,6 @@ __all__ = [
     "loss",
     "optimiser",
     "quantisation",
+    "schedule",
     "selection",
 ]

@@ -1,8 +1,11 @@
 """Updates of parameters: the next value of each from its gradient."""
 
+from collections.abc import Sequence
+from typing import cast
+
 from numpy.random import Generator
 
-from edgetrain.compiler.expr import Dim, Expr, add, fma, mul, sub
+from edgetrain.compiler.expr import Dim, Expr, add, div, fma, lift, mul, sqrt, sub
 from edgetrain.compiler.nest import Nest, Out, Read
 from edgetrain.compiler.ops.registry import Example, register
 from edgetrain.compiler.types import FLOAT32, TensorType
@@ -12,27 +15,48 @@ def _dims(kind: TensorType) -> tuple[tuple[str, int], ...]:
     return tuple((f"i{axis}", length) for axis, length in enumerate(kind.shape))
 
 
-def _sgd_example(rng: Generator) -> Example:
+def _map(dims: tuple[tuple[str, int], ...], reads: Sequence[Read], body: Expr) -> Nest:
+    return Nest(dims, tuple(reads), (Out("y", tuple(name for name, _ in dims), body.type, body),))
+
+
+def _pair(rng: Generator) -> tuple[TensorType, TensorType]:
     shape = tuple(int(v) for v in rng.integers(1, 12, int(rng.integers(1, 3))))
-    return Example((TensorType(shape, FLOAT32),) * 2, {"rate": 0.01, "decay": 0.001})
+    return TensorType(shape, FLOAT32), TensorType(shape, FLOAT32)
 
 
-@register("sgd", _sgd_example)
-def sgd(w: TensorType, g: TensorType, *, rate: float, decay: float = 0.0) -> Nest:
-    """w − rate·(g + decay·w), element by element; w, g of one shape."""
+def _with_rate(rng: Generator, *operands: TensorType, **attributes: float) -> Example:
+    """The rate as an attribute or as the last operand."""
+    if rng.random() < 0.5:
+        return Example((*operands, TensorType((), FLOAT32)), attributes)
+    return Example(operands, {"rate": 0.01, **attributes})
+
+
+@register("sgd", lambda rng: _with_rate(rng, *_pair(rng), decay=0.001))
+def sgd(
+    w: TensorType,
+    g: TensorType,
+    now: TensorType | None = None,
+    *,
+    rate: float = 0.0,
+    decay: float = 0.0,
+) -> Nest:
+    """w − rate·(g + decay·w), element by element; w, g of one shape, the rate a scalar `now`
+    where that is given."""
     dims = _dims(w)
     index = tuple(Dim(*d) for d in dims)
-    w_read, g_read = Read("w", index, w), Read("g", index, g)
-    gradient: Expr = g_read.value
+    reads = [Read("w", index, w), Read("g", index, g)]
+    step: Expr = lift(rate, FLOAT32)
+    if now is not None:
+        reads.append(Read("now", (), now))
+        step = reads[-1].value
+    w_value, gradient = reads[0].value, cast("Expr", reads[1].value)
     if decay:
-        gradient = add(gradient, mul(w_read.value, decay))
-    body = sub(w_read.value, mul(gradient, rate))
-    out = Out("y", tuple(name for name, _ in dims), body.type, body)
-    return Nest(dims, (w_read, g_read), (out,))
+        gradient = add(gradient, mul(w_value, decay))
+    return _map(dims, reads, sub(w_value, mul(gradient, step)))
 
 
 def _momentum_example(rng: Generator) -> Example:
-    return Example(_sgd_example(rng).operands, {"momentum": 0.9})
+    return Example(_pair(rng), {"momentum": 0.9})
 
 
 @register("momentum", _momentum_example)
@@ -41,9 +65,87 @@ def momentum_op(m: TensorType, g: TensorType, *, momentum: float) -> Nest:
     dims = _dims(m)
     index = tuple(Dim(*d) for d in dims)
     m_read, g_read = Read("m", index, m), Read("g", index, g)
-    body = add(mul(m_read.value, momentum), g_read.value)
-    out = Out("y", tuple(name for name, _ in dims), body.type, body)
-    return Nest(dims, (m_read, g_read), (out,))
+    return _map(dims, (m_read, g_read), add(mul(m_read.value, momentum), g_read.value))
+
+
+def _average_example(rng: Generator) -> Example:
+    return Example(_pair(rng), {"keep": 0.9})
+
+
+@register("average", _average_example)
+def average(m: TensorType, g: TensorType, *, keep: float) -> Nest:
+    """keep·m + (1 − keep)·g, element by element: a moving average."""
+    dims = _dims(m)
+    index = tuple(Dim(*d) for d in dims)
+    m_read, g_read = Read("m", index, m), Read("g", index, g)
+    body = add(mul(m_read.value, keep), mul(g_read.value, 1 - keep))
+    return _map(dims, (m_read, g_read), body)
+
+
+@register("average_square", _average_example)
+def average_square(v: TensorType, g: TensorType, *, keep: float) -> Nest:
+    """keep·v + (1 − keep)·g², element by element: a moving average of squares."""
+    dims = _dims(v)
+    index = tuple(Dim(*d) for d in dims)
+    v_read, g_read = Read("v", index, v), Read("g", index, g)
+    body = add(mul(v_read.value, keep), mul(mul(g_read.value, g_read.value), 1 - keep))
+    return _map(dims, (v_read, g_read), body)
+
+
+_ONE_NUMBER = TensorType((), FLOAT32)
+
+
+@register("adam_rate", lambda rng: _with_rate(rng, _ONE_NUMBER))
+def adam_rate(q: TensorType, now: TensorType | None = None, *, rate: float = 0.0) -> Nest:
+    """y = rate/q, the rate a scalar `now` where that is given."""
+    reads = [Read("q", (), q)]
+    step: Expr = lift(rate, FLOAT32)
+    if now is not None:
+        reads.append(Read("now", (), now))
+        step = reads[-1].value
+    return _map((), reads, div(step, reads[0].value))
+
+
+@register("adam_norm", lambda _: Example((_ONE_NUMBER,)))
+def adam_norm(q: TensorType) -> Nest:
+    """y = 1/√q."""
+    read = Read("q", (), q)
+    return _map((), (read,), div(1.0, sqrt(read.value)))
+
+
+def _adam_example(rng: Generator) -> Example:
+    kind, _ = _pair(rng)
+    scalars = (_ONE_NUMBER,) * 2
+    return _with_rate(rng, kind, kind, kind, *scalars, epsilon=1e-8, decay=0.01)
+
+
+@register("adam", _adam_example)
+def adam(
+    w: TensorType,
+    m: TensorType,
+    v: TensorType,
+    a: TensorType,
+    s: TensorType,
+    now: TensorType | None = None,
+    *,
+    epsilon: float,
+    rate: float = 0.0,
+    decay: float = 0.0,
+) -> Nest:
+    """w − rate·decay·w − a·m/(√v·s + epsilon), element by element; w, m, v of one shape, a and s
+    scalars, the rate a scalar `now` where that is given."""
+    dims = _dims(w)
+    index = tuple(Dim(*d) for d in dims)
+    reads = [Read(name, index, kind) for name, kind in (("w", w), ("m", m), ("v", v))]
+    reads += [Read("a", (), a), Read("s", (), s)]
+    w_value, m_value, v_value, a_value, s_value = (read.value for read in reads)
+    share: Expr = lift(rate * decay, FLOAT32)
+    if now is not None:
+        reads.append(Read("now", (), now))
+        share = mul(reads[-1].value, decay)
+    kept: Expr = sub(w_value, mul(w_value, share)) if decay else w_value
+    size = add(mul(sqrt(v_value), s_value), epsilon)
+    return _map(dims, reads, sub(kept, div(mul(m_value, a_value), size)))
 
 
 def _rank_one_example(rng: Generator) -> Example:

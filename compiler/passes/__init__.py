@@ -6,6 +6,7 @@ from edgetrain.compiler.passes.dead_nodes import DeadNodes
 from edgetrain.compiler.passes.fuse_maps import FuseMaps
 from edgetrain.compiler.passes.join_siblings import JoinSiblings
 from edgetrain.compiler.passes.rank_one import RankOneUpdate
+from edgetrain.compiler.passes.recompute import Recompute
 from edgetrain.compiler.passes.requantise import Requantise
 
 INFERENCE: tuple[Pass, ...] = (Requantise(), DeadNodes())
@@ -14,7 +15,8 @@ INFERENCE: tuple[Pass, ...] = (Requantise(), DeadNodes())
 
 def training_passes(features: frozenset[str]) -> tuple[Pass, ...]:
     """What a training graph goes through for a board with `features`."""
-    return (RankOneUpdate(fused="fma32" in features), FuseMaps(), JoinSiblings(), DeadNodes())
+    update = RankOneUpdate(fused="fma32" in features)
+    return (update, Recompute(), FuseMaps(), JoinSiblings(), DeadNodes())
 
 
 def run_passes(graph: Graph, passes: tuple[Pass, ...] = INFERENCE) -> Graph:

@@ -32,6 +32,7 @@ class RankOneUpdate:
             gradient = makers.get(node.inputs[1]) if node.op == "sgd" else None
             if (
                 gradient is None
+                or len(node.inputs) > 2
                 or gradient.op != "outer"
                 or uses.count(gradient.outputs[0]) != 1
                 or node.attributes["decay"]

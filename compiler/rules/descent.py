@@ -1,18 +1,22 @@
 """What all rules by back-propagation share: forward, loss and backward; the update is theirs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from edgetrain.compiler.autodiff import differentiate
 from edgetrain.compiler.graph import Graph, GraphBuilder, Value
 from edgetrain.compiler.rules.registry import Learning
+from edgetrain.compiler.rules.step import step_counter
 
-Update = Callable[[GraphBuilder, Value, Value], Value]
-"""(builder, parameter, its gradient) → the parameter's next value."""
+Update = Callable[[Value, Value], Value]
+"""(parameter, its gradient) → the parameter's next value."""
+Optimiser = Callable[[GraphBuilder], Update]
+"""What the parameters share is built once, before their updates."""
 
 
-def descend(infer: Graph, how: Learning, update: Update) -> Graph:
+def descend(infer: Graph, how: Learning, optimiser: Optimiser) -> Graph:
     """The graph (x, target) → loss of one step on one sample; every parameter is updated."""
     b = GraphBuilder("train_step", finite_inputs=True)
     x = b.input(infer.inputs[0].name, infer.inputs[0].type)
@@ -26,10 +30,35 @@ def descend(infer: Graph, how: Learning, update: Update) -> Graph:
     forward = b.nodes
     loss, seed = how.loss_entry.build(b, known[outputs], target)
     gradients = differentiate(b, forward, {known[outputs]: seed}, parameters)
+    update = optimiser(b)
     for parameter, gradient in gradients.items():
-        b.update(parameter, update(b, parameter, gradient))
+        b.update(parameter, update(parameter, gradient))
     b.output("loss", loss)
     return b.build()
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """The learning rate, as the operands and attributes that an update takes."""
+
+    operands: tuple[Value, ...]
+    attributes: Mapping[str, float]
+
+
+def learning_rate(b: GraphBuilder, how: Learning) -> Rate:
+    """A number where it is constant, or else computed from the number of steps taken."""
+    if how.schedule == "constant" and not how.warmup:
+        return Rate((), {"rate": how.rate})
+    now = b.apply(
+        "learning_rate",
+        step_counter(b),
+        schedule=how.schedule,
+        rate=how.rate,
+        steps=how.schedule_steps,
+        factor=how.schedule_factor,
+        warmup=how.warmup,
+    )
+    return Rate((now,), {})
 
 
 def zeros_like(b: GraphBuilder, parameter: Value, prefix: str) -> Value:

@@ -1,7 +1,7 @@
 """Gradient descent with momentum: m ← momentum·m + g; w ← w − rate·(m + decay·w)."""
 
 from edgetrain.compiler.graph import Graph, GraphBuilder, Value
-from edgetrain.compiler.rules.descent import descend, zeros_like
+from edgetrain.compiler.rules.descent import Update, descend, learning_rate, zeros_like
 from edgetrain.compiler.rules.registry import Learning, register
 
 
@@ -12,10 +12,15 @@ def momentum(infer: Graph, how: Learning) -> Graph:
     The decay is decoupled: it moves the weight, not the momentum.
     """
 
-    def update(b: GraphBuilder, w: Value, gradient: Value) -> Value:
-        kept = zeros_like(b, w, "m")
-        following = b.apply("momentum", kept, gradient, momentum=how.momentum)
-        b.update(kept, following)
-        return b.apply("sgd", w, following, rate=how.rate, decay=how.decay)
+    def optimiser(b: GraphBuilder) -> Update:
+        rate = learning_rate(b, how)
 
-    return descend(infer, how, update)
+        def update(w: Value, gradient: Value) -> Value:
+            kept = zeros_like(b, w, "m")
+            following = b.apply("momentum", kept, gradient, momentum=how.momentum)
+            b.update(kept, following)
+            return b.apply("sgd", w, following, *rate.operands, decay=how.decay, **rate.attributes)
+
+        return update
+
+    return descend(infer, how, optimiser)

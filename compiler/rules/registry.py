@@ -6,12 +6,17 @@ from dataclasses import dataclass
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Graph
 from edgetrain.compiler.ops.loss import LOSSES, Loss
+from edgetrain.compiler.ops.schedule import MOST_STEPS, SCHEDULES
 
 
 @dataclass(frozen=True, slots=True)
 class Learning:
-    """How a network learns: loss, learning rate, weight decay, and the share of its momentum
-    that the rule `momentum` keeps a step.
+    """How a network learns: loss, learning rate, weight decay, the share of its momentum that the
+    rule `momentum` keeps a step, and how the rate changes.
+
+    `schedule`: after `schedule_steps` steps the rate is `schedule_factor` of what it was: at once
+    and again after as many more (step), or led there in a line (linear) or half a wave (cosine).
+    It rises to its first value during `warmup` steps, before which no schedule begins.
 
     Raises InputError for a loss that there is not, or a number that cannot be meant.
     """
@@ -20,6 +25,10 @@ class Learning:
     rate: float = 0.01
     decay: float = 0.0
     momentum: float = 0.9
+    schedule: str = "constant"
+    schedule_steps: int = 1000
+    schedule_factor: float = 0.1
+    warmup: int = 0
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
@@ -29,6 +38,22 @@ class Learning:
                 raise InputError(f"the {name} is {value}", remedy="give a number from 0 to 1e6")
         if not 0 <= self.momentum < 1:
             raise InputError(f"the momentum is {self.momentum}", remedy="give 0 to less than 1")
+        if self.schedule not in SCHEDULES:
+            raise InputError(
+                f"unknown schedule {self.schedule!r}", remedy=f"known: {', '.join(SCHEDULES)}"
+            )
+        if not 0 <= self.schedule_factor <= 1:
+            raise InputError(
+                f"the schedule's factor is {self.schedule_factor}", remedy="give 0 to 1"
+            )
+        for name, steps, least in (
+            ("schedule", self.schedule_steps, 1),
+            ("warm-up", self.warmup, 0),
+        ):
+            if not least <= steps <= MOST_STEPS:
+                raise InputError(
+                    f"the {name} takes {steps} steps", remedy=f"give {least} to {MOST_STEPS}"
+                )
 
     @property
     def loss_entry(self) -> Loss:

@@ -8,7 +8,7 @@ import pytest
 
 from edgetrain.compiler.expr import Dim, Expr
 from edgetrain.compiler.nest import Nest, Out, Read
-from edgetrain.compiler.ops.functions import exp, log, tanh
+from edgetrain.compiler.ops.functions import exp, log, quarter_sine, tanh
 from edgetrain.compiler.types import FLOAT32, TensorType
 from edgetrain.executor import NestExecutor, Tensor
 
@@ -37,6 +37,7 @@ CASES: list[tuple[Any, Any, Any, float]] = [
     (log, np.log, np.linspace(0.5, 2, POINTS), 0.83),
     (tanh, np.tanh, np.linspace(-10, 10, POINTS), 2.0),
     (tanh, np.tanh, np.geomspace(1e-30, 1, POINTS), 2.0),
+    (quarter_sine, lambda x: np.sin(np.pi / 2 * x), np.linspace(-1, 1, POINTS), 3.5),
 ]
 
 

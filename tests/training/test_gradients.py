@@ -105,27 +105,3 @@ def slope(
         moved[name][index] += sign * width
         values.append(torch_loss(loss, forward(x, moved, activation), target).item())
     return (values[0] - values[1]) / (2 * width)
-
-
-def test_momentum_follows_torch(tmp_path: Path) -> None:
-    sizes = (6, 5, 3)
-    weights, biases = random_layers(sizes, seed=8)
-    path = write_mlp(tmp_path / "m.onnx", weights, biases)
-    how = Learning(rate=0.05, momentum=0.75)
-    simulator = compile_model(path, learn="momentum", how=how).simulator()
-    names = [n for n in simulator.state if not n.startswith("m_")]
-    start = {n: simulator.state[n].astype(np.float64) for n in names}
-    parameters = {n: torch.tensor(a, requires_grad=True) for n, a in start.items()}
-    optimiser = torch.optim.SGD(list(parameters.values()), lr=how.rate, momentum=how.momentum)
-    rng = np.random.default_rng(6)
-    for _ in range(10):
-        x, label = rng.normal(0, 1, sizes[0]).astype(np.float32), int(rng.integers(3))
-        optimiser.zero_grad()
-        loss = torch_loss("cross-entropy", forward(x, parameters, "Relu"), label)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        simulator.train_step(x, label)
-    for name, parameter in parameters.items():
-        # Float32 against float64 over ten steps.
-        expected = parameter.detach().numpy()
-        np.testing.assert_allclose(simulator.state[name], expected, atol=1e-5, err_msg=name)

@@ -13,6 +13,7 @@ from edgetrain.compiler.onnx_io.load import import_model
 from edgetrain.compiler.passes import run_passes
 from edgetrain.compiler.passes.dead_nodes import DeadNodes
 from edgetrain.compiler.passes.fuse_maps import FuseMaps
+from edgetrain.compiler.passes.recompute import Recompute
 from edgetrain.compiler.plan import plan
 from edgetrain.compiler.rules import RULES, Learning
 from edgetrain.compiler.rules.parameters import with_parameters
@@ -57,7 +58,7 @@ def test_fusion_changes_no_bit_and_stores_no_gradient(
     codes = imported.input_code, imported.output_code
     plain, fused = (
         plan([run_passes(step, passes)], target, *codes, {})
-        for passes in ((DeadNodes(),), (FuseMaps(), DeadNodes()))
+        for passes in ((DeadNodes(),), (Recompute(), FuseMaps(), DeadNodes()))
     )
     assert fused.arena_bytes < weights[0].nbytes < plain.arena_bytes
     left, right = Simulator(plain), Simulator(fused)
