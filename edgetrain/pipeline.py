@@ -155,7 +155,10 @@ def write_project(
         work = Path(scratch, "project")
         (work / "src").mkdir(parents=True)
         save_program(program, work)
-        for name, text in print_program(program, program_sha256(program), VERSION).items():
+        # Unrolled loops are what flash pays for speed.
+        features = () if optimise == "flash" else board.features
+        sources = print_program(program, program_sha256(program), VERSION, features)
+        for name, text in sources.items():
             write_whole(work / "src" / name, text.encode())
         image = None
         if with_image:

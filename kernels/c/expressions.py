@@ -1,7 +1,7 @@
 """Expressions as C: every node in the smallest of int32_t and int64_t that holds it, or a float."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -87,7 +87,7 @@ class ExpressionPrinter:
             elif isinstance(node, Const):
                 texts[node] = constant(node.value, node.type)
             elif isinstance(node, Apply):
-                text = _apply(node, [texts[a] for a in node.args])
+                text = apply_text(node, [texts[a] for a in node.args])
                 if uses[node] > 1 and node.op != "assume":
                     name = f"{self._prefix}_{self._count}"
                     self._count += 1
@@ -99,7 +99,8 @@ class ExpressionPrinter:
         return declarations, texts[expr]
 
 
-def _apply(node: Apply, arguments: list[str]) -> str:
+def apply_text(node: Apply, arguments: Sequence[str]) -> str:
+    """`node` of arguments that are C texts of their own compute types."""
     cast = []
     for text, argument, wanted in zip(arguments, node.args, argument_types(node), strict=True):
         kind = compute_type(wanted)

@@ -5,23 +5,15 @@ time, its fields unrolled.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from edgetrain.compiler.expr import Apply, Dim, Expr, add, apply, lift, mul
 from edgetrain.compiler.layout import Layout
 from edgetrain.compiler.nest import Fold, Nest, Out, Read
 from edgetrain.compiler.types import Int
 from edgetrain.kernels.c.expressions import ExpressionPrinter, compute_type, storage_type
+from edgetrain.kernels.c.operand import Operand
 
 _INDENT = "    "
-
-
-@dataclass(frozen=True)
-class Operand:
-    """A buffer as a kernel sees it: the C name of its pointer, and how its elements lie."""
-
-    pointer: str
-    layout: Layout
 
 
 class NestPrinter:

@@ -1,6 +1,6 @@
 """A `Program` as self-contained C99: kernels, constants, state, arena and entries."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from edgetrain.compiler.program import Buffer, Call, Entry, Program
 from edgetrain.compiler.types import Float, Int, Scalar
 from edgetrain.kernels.c.expressions import constant, storage_type
-from edgetrain.kernels.c.nests import NestPrinter, Operand
+from edgetrain.kernels.c.kernels import print_nest, unit_for
+from edgetrain.kernels.c.operand import Operand
+from edgetrain.kernels.c.units import Unit
 
 _PER_LINE = 12
 
@@ -25,11 +27,14 @@ class _Signature:
     aliases: tuple[int | None, ...]
 
 
-def print_program(program: Program, sha256: bytes, version: str) -> dict[str, str]:
-    """File name → text.  `sha256` (32 bytes) is the program's hash, shown in the image."""
+def print_program(
+    program: Program, sha256: bytes, version: str, features: Collection[str] = ()
+) -> dict[str, str]:
+    """File name → text.  `sha256` (32 bytes) is the program's hash, shown in the image; `features`
+    are the instructions that may be used."""
     return {
         "edgetrain.h": _header(program),
-        "edgetrain.c": _Source(program, sha256, version).text(),
+        "edgetrain.c": _Source(program, sha256, version, unit_for(features)).text(),
         "et_ops.h": resources.files(__package__).joinpath("runtime/et_ops.h").read_text(),
         "et_sizes.h": _sizes(program),
         "et_tables.c": _tables(program),
@@ -133,8 +138,9 @@ def _header(program: Program) -> str:
 class _Source:
     """Collects edgetrain.c."""
 
-    def __init__(self, program: Program, sha256: bytes, version: str) -> None:
+    def __init__(self, program: Program, sha256: bytes, version: str, unit: Unit | None) -> None:
         self._program = program
+        self._unit = unit
         self._sha256 = sha256
         self._version = version
         self._functions: dict[_Signature, str] = {}
@@ -261,7 +267,7 @@ class _Source:
             buffer = self._program.buffers[key]
             parameters.append(f"{element_type(buffer)} ET_MAY_ALIAS *out_{out.name}")
             results.append(Operand(f"out_{out.name}", buffer.layout))
-        body = NestPrinter(call.nest, reads, results, call.point).print()
+        body = print_nest(call, reads, results, self._unit)
         self._kernels += ["", f"static void {name}({', '.join(parameters)}) {{", *body, "}"]
 
 

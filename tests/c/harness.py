@@ -52,16 +52,21 @@ def make_program(graphs: Sequence[Graph], *, fused: bool = True) -> Program:
 
 
 def build_program(
-    program: Program, directory: Path, toolchain: str, flags: Sequence[str] = ()
+    program: Program,
+    directory: Path,
+    toolchain: str,
+    flags: Sequence[str] = (),
+    features: Sequence[str] = (),
 ) -> Path:
-    """The printed program's executable, compiled with warnings as errors."""
+    """The printed program's executable, compiled with warnings as errors; printed for a core with
+    `features`."""
     board = load_board("host")
     try:
         tools = find_toolchain(board, toolchain)
     except InputError as error:
         absent(str(error))
     directory.mkdir(parents=True, exist_ok=True)
-    for name, text in print_program(program, program_sha256(program), "test").items():
+    for name, text in print_program(program, program_sha256(program), "test", features).items():
         (directory / name).write_text(text, encoding="utf-8")
     stage(board, directory / "board")
     image = directory / "image"

@@ -129,7 +129,9 @@ def test_calls_lead_upwards_in_the_file_only(sources: Path) -> None:
                 current = heading[1]
                 line = line[heading.end() :]
             called = set(re.findall(r"\b(\w+)\(", line)) - {"if", "for", "while", "return"}
-            assert called <= known | {"INT64_C", "UINT64_C", "defined", "__builtin_fmaf"}, line
+            # Built-in functions are single instructions, or short code of the compiler's own.
+            called = {name for name in called if not name.startswith("__builtin_")}
+            assert called <= known | {"INT64_C", "UINT64_C", "defined"}, line
             if heading:
                 known.add(current)
     assert {"et_init", "et_infer", "et_can_frame"} <= known

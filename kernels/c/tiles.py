@@ -1,0 +1,452 @@
+"""Blocked loops: results stay in registers while their operands stream by.
+
+A `Tiling` says which dims are loops and how many turns of each the body holds unrolled; it never
+changes a bit.  What the inner loops do not change is computed before them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+from edgetrain.compiler.expr import Apply, Const, Dim, Expr, Local, apply, subexpressions
+from edgetrain.compiler.nest import Fold, Nest, Out, Read
+from edgetrain.compiler.types import Scalar
+from edgetrain.kernels.c.expressions import apply_text, compute_type, constant, storage_type
+from edgetrain.kernels.c.operand import Operand
+from edgetrain.kernels.c.units import Term, Unit
+
+_INDENT = "    "
+Point = Mapping[str, int]
+"""Of each open dim, by how many turns it is past the base of its block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """`step` turns of `dim` are unrolled in the body."""
+
+    dim: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """How some results of a nest are computed together.
+
+    `loops`: outermost first; a dim without one is unrolled whole.  `order`: all dims, as they run
+    within the unrolled body, the last one fastest; `group` neighbours along it are loaded, computed
+    and stored together.  At most `hoisted` values of one kind are kept through a loop.  `unit`
+    carries out `unit.lanes` turns of the dim `lanes` at once.
+    """
+
+    outs: tuple[Out, ...]
+    loops: tuple[Loop, ...]
+    order: tuple[str, ...]
+    group: int = 8
+    hoisted: int = 16
+    unit: Unit = field(default_factory=Unit)
+    lanes: str = ""
+
+
+class TilePrinter:
+    """Prints the loops of one tiling.
+
+    Every index of a read that is used must be a dim or a constant, every buffer unpacked.
+    """
+
+    def __init__(
+        self,
+        nest: Nest,
+        operands: Mapping[str, Operand],
+        results: Mapping[str, Operand],
+        tiling: Tiling,
+        prefix: str = "t",
+    ) -> None:
+        self._nest = nest
+        self._operands = operands
+        self._results = results
+        self._tiling = tiling
+        self._unit = tiling.unit
+        self._prefix = prefix
+        self._depth = 1
+        self._lines: list[str] = []
+        self._count = 0
+        self._names: dict[tuple[Expr, tuple[int, ...]], str] = {}
+        self._reads: dict[Expr, Read] = {read.value: read for read in nest.reads}
+        self._bases: dict[str, str] = {}
+        self._widths: dict[str, int] = {}
+
+    def print(self) -> list[str]:
+        looped = {loop.dim for loop in self._tiling.loops}
+        for name in self._tiling.order:
+            if name not in looped:
+                self._bases[name], self._widths[name] = "0", self._nest.sizes[name]
+        self._enter(0)
+        return self._lines
+
+    # Loops.
+
+    def _line(self, text: str) -> None:
+        self._lines.append(_INDENT * self._depth + text)
+
+    def _enter(self, level: int) -> None:
+        """Everything once `level` loops are open."""
+        starting = [o for o in self._tiling.outs if o.fold and self._opens_at(o) == level]
+        self._hoist()
+        for out in starting:
+            self._start(out)
+        if level == len(self._tiling.loops):
+            self._body()
+        else:
+            self._loop(level)
+        for out in starting:
+            self._finish(out)
+
+    def _opens_at(self, out: Out) -> int:
+        """The number of loops that must be open for the dims of `out` to be."""
+        loops = [loop.dim for loop in self._tiling.loops]
+        return max((loops.index(d) + 1 for d in out.dims if d in loops), default=0)
+
+    def _loop(self, level: int) -> None:
+        loop = self._tiling.loops[level]
+        size = self._nest.sizes[loop.dim]
+        whole = size - size % loop.step
+        if whole == loop.step:
+            self._block(level, "0", loop.step)
+        elif whole:
+            variable = f"d_{loop.dim}"
+            self._line(
+                f"for (int32_t {variable} = 0; {variable} < {whole}; {variable} += {loop.step}) {{"
+            )
+            self._block(level, variable, loop.step)
+            self._line("}")
+        if size % loop.step:
+            self._line("{")
+            self._block(level, str(whole), size % loop.step)
+            self._line("}")
+
+    def _block(self, level: int, base: str, width: int) -> None:
+        dim, kept = self._tiling.loops[level].dim, dict(self._names)
+        self._bases[dim], self._widths[dim] = base, width
+        self._depth += 1
+        self._enter(level + 1)
+        self._depth -= 1
+        del self._bases[dim], self._widths[dim]
+        self._names = kept
+
+    def _points(self, dims: Sequence[str]) -> Iterator[dict[str, int]]:
+        """Every unrolled turn of `dims`, in the order of the tiling."""
+        names = [d for d in self._tiling.order if d in dims]
+        steps = [self._unit.lanes if d == self._tiling.lanes else 1 for d in names]
+        turns = (range(0, self._widths[d], step) for d, step in zip(names, steps, strict=True))
+        for offsets in product(*turns):
+            yield dict(zip(names, offsets, strict=True))
+
+    def _body(self) -> None:
+        *slower, fastest = self._tiling.order
+        steady = [r for r in self._streamed() if fastest not in self._dims_of(r.value)]
+        for read in steady:
+            self._load(read, list(self._points(self._dims_of(read.value))))
+        for outer in self._points(slower):
+            turns = [{**outer, **inner} for inner in self._points([fastest])]
+            for start in range(0, len(turns), self._tiling.group):
+                self._group(turns[start : start + self._tiling.group])
+
+    def _streamed(self) -> list[Read]:
+        """What the body reads."""
+        used = [out.body if out.fold is None else out.fold.term for out in self._tiling.outs]
+        names = self._nest.needed(used)
+        return [read for read in self._nest.reads if read.local in names]
+
+    def _group(self, turns: Sequence[Point]) -> None:
+        """Load for all `turns`, compute for all, then store."""
+        for read in self._streamed():
+            self._load(read, turns)
+        for out in self._tiling.outs:
+            if out.fold is not None:
+                for point in turns:
+                    self._accumulate(out, out.fold, point)
+        maps = [out for out in self._tiling.outs if out.fold is None]
+        values = [[self._variable(out.body, point) for point in turns] for out in maps]
+        for out, texts in zip(maps, values, strict=True):
+            self._store(out, turns, texts)
+
+    # Folds.
+
+    def _accumulator(self, out: Out, point: Point) -> str:
+        return "_".join(["acc", out.name, *(str(point[d]) for d in out.dims)])
+
+    def _in_lanes(self, out: Out) -> bool:
+        """Whether the fold of `out` has a partial sum a lane."""
+        return self._tiling.lanes != "" and self._tiling.lanes not in out.dims
+
+    def _start(self, out: Out) -> None:
+        assert out.fold is not None
+        fold = out.fold
+        for point in self._points(out.dims):
+            init = self._text(fold.init, point)
+            if self._in_lanes(out):
+                init = self._unit.first_lane(init, fold.type)
+            elif self._varies(fold.result, out) and not self._varies(fold.init):
+                init = self._unit.splat(init, fold.type)
+            kind = self._type(fold.type, self._in_lanes(out) or self._varies(fold.result, out))
+            self._line(f"{kind} {self._accumulator(out, point)} = {init};")
+
+    def _accumulate(self, out: Out, fold: Fold, point: Point) -> None:
+        acc = self._accumulator(out, point)
+        if fold.contract is not None and fold.contract.fused:
+            assert isinstance(fold.term, Apply)
+            total = apply("fma", *fold.term.args, fold.result)
+        else:
+            total = apply(fold.op, fold.result, fold.term)
+        text = self._text(total, point, out)
+        count = self._count_at(point) if self._in_lanes(out) else None
+        if count is not None:
+            text = self._unit.keep_rest(text, acc, fold.type, count)
+        self._line(f"{acc} = {text};")
+
+    def _finish(self, out: Out) -> None:
+        assert out.fold is not None
+        points = list(self._points(out.dims))
+        if self._in_lanes(out):
+            for point in points:
+                acc = self._accumulator(out, point)
+                for line in self._unit.merge(acc, f"{acc}_sum", out.fold.type):
+                    self._line(line)
+        size = self._tiling.group
+        for start in range(0, len(points), size):
+            some = points[start : start + size]
+            texts = [self._text(out.body, point, out, finished=True) for point in some]
+            self._store(out, some, texts)
+
+    # Values.
+
+    def _dims_of(self, expr: Expr) -> tuple[str, ...]:
+        """The dims on which a value depends, in the order of the nest."""
+        found = self._nest.depends_on(expr)
+        return tuple(name for name, _ in self._nest.dims if name in found)
+
+    def _varies(self, expr: Expr, out: Out | None = None) -> bool:
+        """Whether `expr` differs from lane to lane; `out` is whose accumulator it may hold."""
+        lanes = self._tiling.lanes
+        if not lanes:
+            return False
+        if lanes in self._nest.depends_on(expr):
+            return True
+        return out is not None and lanes in out.dims and _holds_accumulator(expr, self._reads)
+
+    def _type(self, scalar: Scalar, varies: bool) -> str:
+        return self._unit.type(scalar) if varies else compute_type(scalar)
+
+    def _count_at(self, point: Point) -> int | None:
+        """The lanes in use at `point`, None for all."""
+        lanes = self._tiling.lanes
+        rest = self._widths[lanes] - point[lanes]
+        return rest if rest < self._unit.lanes else None
+
+    def _hoist(self) -> None:
+        """Compute what the loops yet to open do not change."""
+        if len(self._widths) == len(self._tiling.order):
+            return  # the body follows at once, and loads for itself
+        for out in self._tiling.outs:
+            for part in self._settled(out.body if out.fold is None else out.fold.term):
+                points = list(self._points(self._dims_of(part)))
+                if len(points) <= self._tiling.hoisted:
+                    for point in points:
+                        self._variable(part, point)
+
+    def _settled(self, expr: Expr) -> list[Expr]:
+        """The largest parts of `expr` that the open loops fix."""
+        if isinstance(expr, Const | Dim) or _is_accumulator(expr, self._reads):
+            return []
+        open_ = set(self._dims_of(expr)) <= self._widths.keys()
+        if not open_ or _holds_accumulator(expr, self._reads):
+            return [part for a in _arguments(expr) for part in self._settled(a)]
+        return [expr]
+
+    def _key(self, expr: Expr, point: Point) -> tuple[Expr, tuple[int, ...]]:
+        return expr, tuple(point[d] for d in self._dims_of(expr))
+
+    def _variable(self, expr: Expr, point: Point) -> str:
+        """A variable that holds `expr` at `point`."""
+        key = self._key(expr, point)
+        if key not in self._names:
+            text = self._text(expr, point)
+            if key not in self._names:
+                self._names[key] = self._declare(expr, text)
+        return self._names[key]
+
+    def _declare(self, expr: Expr, text: str) -> str:
+        name = f"{self._prefix}{self._count}"
+        self._count += 1
+        self._line(f"const {self._type(expr.type, self._varies(expr))} {name} = {text};")
+        return name
+
+    def _text(
+        self, expr: Expr, point: Point, out: Out | None = None, finished: bool = False
+    ) -> str:
+        """`expr` at `point` as C; loads and what is used twice become variables before it."""
+        if isinstance(expr, Const):
+            return constant(expr.value, expr.type)
+        if isinstance(expr, Dim):
+            return _sum(self._bases[expr.name], point[expr.name])
+        if _is_accumulator(expr, self._reads):
+            assert out is not None
+            acc = self._accumulator(out, point)
+            return f"{acc}_sum" if finished and self._in_lanes(out) else acc
+        key = self._key(expr, point) if not _holds_accumulator(expr, self._reads) else None
+        if key in self._names:
+            return self._names[key]
+        if isinstance(expr, Local):
+            self._load(self._reads[expr], [point])
+            return self._names[self._key(expr, point)]
+        assert isinstance(expr, Apply)
+        for node in _shared(expr):
+            if not _holds_accumulator(node, self._reads):
+                self._variable(node, point)
+        texts = [self._text(a, point, out, finished) for a in expr.args]
+        in_fold = out is not None and not finished and self._in_lanes(out)
+        varying = [
+            self._varies(a, out) or (in_fold and _holds_accumulator(a, self._reads))
+            for a in expr.args
+        ]
+        if any(varying):
+            return self._unit.apply(expr, [Term(t, v) for t, v in zip(texts, varying, strict=True)])
+        return apply_text(expr, texts)
+
+    # Memory.
+
+    def _load(self, read: Read, points: Sequence[Point]) -> None:
+        """Variables for the elements of `read` at `points`, where there are none yet."""
+        wanted: dict[int, tuple[Expr, tuple[int, ...]]] = {}
+        counts: dict[int, int | None] = {}
+        operand, base = self._operands[read.local], ""
+        for point in points:
+            key = self._key(read.value, point)
+            if key not in self._names:
+                base, offset = self._position(read.access, read.type.shape, operand, point)
+                wanted[offset] = key
+                counts[offset] = self._count_at(point) if self._varies(read.value) else None
+        if self._varies(read.value):
+            stride = self._stride(read.access, read.type.shape, operand)
+            for offset, key in wanted.items():
+                pointer = _address(operand.pointer, base, offset)
+                text = self._unit.load(pointer, read.type.scalar, stride, counts[offset])
+                self._names[key] = self._declare(read.value, text)
+            return
+        kind = compute_type(read.type.scalar)
+        cast = "" if kind == storage_type(read.type.scalar) else f"({kind})"
+        for run in self._unit.runs(sorted(wanted), read.type.scalar):
+            if len(run) > 1:
+                names = [f"{self._prefix}{self._count + i}" for i in range(len(run))]
+                self._count += len(run)
+                pointer = _address(operand.pointer, base, run[0])
+                for line in self._unit.load_run(names, pointer, self._first_register(read)):
+                    self._line(line)
+                self._names |= {wanted[o]: name for o, name in zip(run, names, strict=True)}
+            else:
+                element = f"{cast}{operand.pointer}[{_plus(base, run[0])}]"
+                self._names[wanted[run[0]]] = self._declare(read.value, element)
+
+    def _first_register(self, read: Read) -> bool:
+        return self._tiling.order[-1] in self._dims_of(read.value)
+
+    def _store(self, out: Out, points: Sequence[Point], values: Sequence[str]) -> None:
+        result = self._results[out.name]
+        access = [Dim(d, self._nest.sizes[d]) for d in out.dims]
+        shape = [self._nest.sizes[d] for d in out.dims]
+        stored = storage_type(out.type)
+        cast = "" if compute_type(out.body.type) == stored else f"({stored})"
+        where: dict[int, tuple[str, Point]] = {}
+        base = ""
+        for point, value in zip(points, values, strict=True):
+            base, offset = self._position(access, shape, result, point)
+            where[offset] = (value, point)
+        varies = self._varies(out.body, out) or (
+            self._tiling.lanes in out.dims and self._tiling.lanes != ""
+        )
+        if varies:
+            stride = self._stride(access, shape, result)
+            for offset, (value, point) in where.items():
+                if not self._varies(out.body, out):
+                    value = self._unit.splat(value, out.type)
+                pointer = _address(result.pointer, base, offset)
+                self._line(
+                    self._unit.store(pointer, value, out.type, stride, self._count_at(point))
+                )
+            return
+        for run in self._unit.runs(sorted(where), out.type):
+            values_ = [where[o][0] for o in run]
+            if len(run) > 1:
+                pointer = _address(result.pointer, base, run[0])
+                for line in self._unit.store_run(values_, pointer):
+                    self._line(line)
+            else:
+                self._line(f"{result.pointer}[{_plus(base, run[0])}] = {cast}{values_[0]};")
+
+    def _position(
+        self, access: Sequence[Expr], shape: Sequence[int], operand: Operand, point: Point
+    ) -> tuple[str, int]:
+        """An element's place in its buffer: what the loops add to it, and a constant."""
+        terms: list[str] = []
+        offset, stride = 0, 1
+        for axis in reversed(operand.layout.axes(len(access))):
+            index = access[axis]
+            if isinstance(index, Const):
+                offset += int(index.value) * stride
+            else:
+                assert isinstance(index, Dim)
+                base = self._bases[index.name]
+                offset += point[index.name] * stride
+                if base.isdigit():
+                    offset += int(base) * stride
+                else:
+                    terms.insert(0, base if stride == 1 else f"{base} * {stride}")
+            stride *= shape[axis]
+        return " + ".join(terms), offset
+
+    def _stride(self, access: Sequence[Expr], shape: Sequence[int], operand: Operand) -> int:
+        """The distance in memory of what neighbouring lanes read."""
+        stride = 1
+        for axis in reversed(operand.layout.axes(len(access))):
+            index = access[axis]
+            if isinstance(index, Dim) and index.name == self._tiling.lanes:
+                return stride
+            stride *= shape[axis]
+        raise ValueError("no lanes")
+
+
+def _arguments(expr: Expr) -> tuple[Expr, ...]:
+    return expr.args if isinstance(expr, Apply) else ()
+
+
+def _is_accumulator(expr: Expr, reads: Mapping[Expr, Read]) -> bool:
+    return isinstance(expr, Local) and expr not in reads
+
+
+def _holds_accumulator(expr: Expr, reads: Mapping[Expr, Read]) -> bool:
+    return any(_is_accumulator(e, reads) for e in subexpressions(expr))
+
+
+def _shared(expr: Apply) -> list[Expr]:
+    """The applied primitives that occur more than once in `expr`, what they use before them."""
+    uses: dict[Expr, int] = {}
+    for node in subexpressions(expr):
+        for argument in _arguments(node):
+            if isinstance(argument, Apply) and argument.op != "assume":
+                uses[argument] = uses.get(argument, 0) + 1
+    return [node for node in subexpressions(expr) if uses.get(node, 0) > 1]
+
+
+def _plus(base: str, offset: int) -> str:
+    return base if base and not offset else f"{base} + {offset}" if base else str(offset)
+
+
+def _address(pointer: str, base: str, offset: int) -> str:
+    place = _plus(base, offset)
+    return pointer if place == "0" else f"{pointer} + {place}"
+
+
+def _sum(base: str, offset: int) -> str:
+    if base.isdigit():
+        return str(int(base) + offset)
+    return base if offset == 0 else f"({base} + {offset})"

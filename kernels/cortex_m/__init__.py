@@ -1,0 +1,1 @@
+"""Kernels for the instruction sets of Cortex-M cores."""
