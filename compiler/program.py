@@ -155,8 +155,10 @@ class Program:
 
     @property
     def weights_bytes(self) -> int:
-        """Bytes of all constants as stored."""
-        return sum(b.bytes for b in self.of_kind("constant"))
+        """Bytes of all constants as stored, and of what an entry reads and another one learns."""
+        read = {n for e in self.entries if not e.updates for c in e.calls for n in c.inputs}
+        learned = (b for b in self.of_kind("state") if b.name in read)
+        return sum(b.bytes for b in (*self.of_kind("constant"), *learned))
 
     @property
     def state_bytes(self) -> int:

@@ -1,18 +1,23 @@
-"""What one inference costs on a board: measured on the board or its emulator, and checked."""
+"""What one inference or training step costs: measured on a board or its emulator, and checked."""
 
 import tempfile
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
+
+import numpy as np
 
 from edgetrain.board import load_board
 from edgetrain.compiler.errors import InputError
 from edgetrain.costs import entry_macs
-from edgetrain.pipeline import open_project, read_report
-from edgetrain.project import compile_project
+from edgetrain.networks import ReferenceNetwork
+from edgetrain.pipeline import Program, compile_model, open_project, read_report, write_project
 from edgetrain.toolchain import Optimise
-from edgetrain.verify import Mismatch, verify
+from edgetrain.verify import Mismatch, Reference, simulate_calls, verify
+from edgetrain.workloads import find_network, model_file
 
-PHASES = ("infer",)
+ENTRIES = {"infer": "infer", "train": "train_step"}
+"""The phases, and what the program calls them."""
 
 
 @dataclass(frozen=True)
@@ -46,58 +51,90 @@ def bench(
     workload: str | Path,
     board: str | None = None,
     *,
-    phase: str = "infer",
+    phase: str | None = None,
     toolchain: str = "auto",
     optimise: Optimise = "speed",
     link: str = "auto",
     samples: int = 20,
     seed: int = 0,
 ) -> BenchReport:
-    """Measures `workload`: a shipped model's name, a model file, or a project as it was built.
+    """Measures `samples` calls of `workload`: a workload's name, a model file, or a project as it
+    was built.
+
+    The phase is by default what the workload is for: training, if it is a reference network or a
+    project that learns.  A model file then learns as `compile --learn sgd` has it.  A reference
+    network meets its own samples in their order, any other model random ones.
 
     Raises InputError; of a project, `board` may only name its own.
     """
-    if phase not in PHASES:
-        raise InputError(f"unknown phase {phase!r}", remedy=f"phases: {', '.join(PHASES)}")
+    if phase not in (None, *ENTRIES):
+        raise InputError(f"unknown phase {phase!r}", remedy=f"phases: {', '.join(ENTRIES)}")
+    network = None
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(workload)
         if not (directory / "program.json").is_file():
             directory = Path(scratch, "project")
-            compile_project(
-                workload,
-                board or "host",
-                directory=directory,
-                toolchain=toolchain,
-                optimise=optimise,
+            network = find_network(workload)
+            phase = phase or ("infer" if network is None else "train")
+            with model_file(workload) as path:
+                program = compile_model(
+                    path,
+                    board or "host",
+                    learn="sgd" if phase == "train" else None,
+                    how=network.learning if network is not None else None,
+                )
+            write_project(program, directory, toolchain=toolchain, optimise=optimise)
+        program = open_project(directory)
+        if board is not None and load_board(board).name != program.target:
+            raise InputError(
+                f"the project is for {program.target}",
+                where=str(workload),
+                remedy="leave out --board",
             )
-        return _measure(str(workload), directory, board, phase, link, samples, seed)
+        phase = phase or next(p for p in ("train", "infer") if _has(program, p))
+        if not _has(program, phase):
+            raise InputError(
+                "the project does not learn", where=str(workload), remedy="use --phase infer"
+            )
+        reference = own_samples(program, network, ENTRIES[phase], samples) if network else None
+        return _measure(str(workload), directory, phase, link, samples, seed, reference)
+
+
+def _has(program: Program, phase: str) -> bool:
+    return any(entry.name == ENTRIES[phase] for entry in program.entries)
+
+
+def own_samples(program: Program, network: ReferenceNetwork, entry: str, calls: int) -> Reference:
+    """`calls` calls of `entry` on the network's samples in order, over and over, as simulated."""
+    labels = (np.asarray(label, np.uint8) for label in cycle(network.labels))
+    pairs = islice(zip(cycle(network.samples), labels, strict=False), calls)
+    inputs = [pair[: len(program.entry(entry).inputs)] for pair in pairs]
+    return simulate_calls(program, {entry: inputs})
 
 
 def _measure(
     workload: str,
     directory: Path,
-    board: str | None,
     phase: str,
     link: str,
     samples: int,
     seed: int,
+    reference: Reference | None,
 ) -> BenchReport:
     program, report = open_project(directory), read_report(directory)
-    if board is not None and load_board(board).name != program.target:
-        raise InputError(
-            f"the project is for {program.target}", where=workload, remedy="leave out --board"
-        )
-    result = verify(directory, samples=samples, seed=seed, link=link, count=True)
+    result = verify(
+        directory, samples=samples, seed=seed, link=link, count=True, reference=reference
+    )
     return BenchReport(
         workload=workload,
         board=program.target,
         phase=phase,
         link=result.link,
         samples=samples,
-        instructions=result.instructions[phase],
+        instructions=result.instructions[ENTRIES[phase]],
         instructions_can_frame=result.instructions.get("can_frame"),
         comparable=result.comparable,
-        macs=entry_macs(program.entry(phase)),
+        macs=entry_macs(program.entry(ENTRIES[phase])),
         flash_bytes=report.flash_bytes,
         weights_bytes=report.weights_bytes,
         ram_bytes=report.ram_bytes,

@@ -19,17 +19,15 @@ from typing import Any
 import click
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 from rich.table import Table
 
+from edgetrain.networks import float_mlp
 from edgetrain.pipeline import compile_model
 
 SHIPPED = Path(__file__).resolve().parent / "models" / "can-ids-w2a2.onnx"
 BATCH = 4096
 ROUNDS = 31
-_IR_VERSION = 10
-_OPSET = 17
 
 
 @dataclass(frozen=True)
@@ -41,27 +39,11 @@ class Timing:
     simulator_is_faster_by: float
 
 
-def float_mlp(sizes: Sequence[int]) -> onnx.ModelProto:
+def random_mlp(sizes: Sequence[int]) -> onnx.ModelProto:
     """A float network of linear layers of `sizes` with ReLU between them."""
     rng = np.random.default_rng(0)
-    nodes, weights, last = [], [], "x"
-    for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
-        shapes = {f"w{layer}": (fan_in, fan_out), f"b{layer}": (fan_out,)}
-        for name, shape in shapes.items():
-            array = rng.normal(size=shape).astype(np.float32)
-            weights.append(numpy_helper.from_array(array, name))
-        nodes.append(helper.make_node("Gemm", [last, *shapes], [f"z{layer}"]))
-        last = f"z{layer}"
-        if layer < len(sizes) - 2:
-            nodes.append(helper.make_node("Relu", [last], [f"a{layer}"]))
-            last = f"a{layer}"
-    ends = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, size])
-        for name, size in (("x", sizes[0]), (last, sizes[-1]))
-    ]
-    graph = helper.make_graph(nodes, "mlp", ends[:1], ends[1:], weights)
-    opset = helper.make_opsetid("", _OPSET)
-    return helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION)
+    weights = [rng.normal(size=pair).astype(np.float32) for pair in pairwise(sizes)]
+    return float_mlp(weights, [rng.normal(size=n).astype(np.float32) for n in sizes[1:]])
 
 
 def with_batch(model: onnx.ModelProto, batch: int) -> onnx.ModelProto:
@@ -90,7 +72,7 @@ def simulator_speed(model: Path) -> list[Timing]:
     rng = np.random.default_rng(0)
     x = rng.integers(0, 2, (BATCH, sizes[0])).astype(np.float32)
 
-    session = onnxruntime.InferenceSession(float_mlp(sizes).SerializeToString())
+    session = onnxruntime.InferenceSession(random_mlp(sizes).SerializeToString())
     reference = ModelWrapper(with_batch(onnx.load(model), BATCH)).transform(InferShapes())
     source = reference.graph.input[0].name
 

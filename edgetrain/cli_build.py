@@ -172,20 +172,24 @@ def verify(directory: Path, samples: int, seed: int, link: str) -> Answer:
 
 @verb(
     "edgetrain bench can-ids-w2a2 --board qemu-rv32imc",
+    "edgetrain bench mlp-64-32-16-5-fp32 --board mps2-an386",
     "edgetrain bench build/can-ids-w2a2-mps2-an386",
 )
 @click.argument("workload", metavar="WORKLOAD-or-DIR")
 @click.option("--board", help="See `edgetrain boards`; of a project, its own.")
-@click.option("--phase", type=click.Choice(["infer"]), default="infer", show_default=True)
+@click.option(
+    "--phase", type=click.Choice(["infer", "train"]), help="Default: what the workload is for."
+)
 @click.option("--samples", type=click.IntRange(1), default=20, show_default=True)
 @seed_option
 @link_option
 @toolchain_option
 @optimise_option
 def bench(workload: str, board: str | None, **options: Any) -> Answer:
-    """Measure one inference on a target.
+    """Measure one inference or one training step on a target.
 
-    Instructions are the mean over the samples, which are compared with the simulator too.
+    Instructions are the mean over the samples; what the target computes is compared with the
+    simulator too.
     """
     with terminal().working("measuring"):
         report = et.bench(workload, board, **options)

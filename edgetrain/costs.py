@@ -2,8 +2,8 @@
 
 from math import prod
 
-from edgetrain.compiler.expr import Apply, Expr
-from edgetrain.compiler.nest import Nest
+from edgetrain.compiler.expr import Apply, Expr, subexpressions
+from edgetrain.compiler.nest import Nest, Out
 from edgetrain.compiler.program import Entry
 
 
@@ -13,13 +13,19 @@ def entry_macs(entry: Entry) -> int:
 
 
 def nest_macs(nest: Nest) -> int:
-    """Multiply-accumulates of one run of `nest`: the turns of every sum of products."""
-    return sum(
-        prod(nest.sizes.values())
-        for out in nest.outs
-        if out.fold is not None and out.fold.op == "add" and _multiplies(out.fold.term)
-    )
+    """Multiply-accumulates of one run of `nest`: the turns of every sum of products, and the
+    elements of every matrix that has a product added (the update of a layer's weights)."""
+    return sum(_out_macs(nest, out) for out in nest.outs)
 
 
-def _multiplies(term: Expr) -> bool:
-    return isinstance(term, Apply) and (term.op == "mul" or any(map(_multiplies, term.args)))
+def _out_macs(nest: Nest, out: Out) -> int:
+    if out.fold is not None:
+        sums = out.fold.op == "add" and _uses(out.fold.term, "mul")
+        return prod(nest.sizes.values()) if sums else 0
+    if len(out.dims) < 2 or not (_uses(out.body, "mul") or _uses(out.body, "fma")):
+        return 0
+    return prod(nest.sizes[d] for d in out.dims)
+
+
+def _uses(expr: Expr, primitive: str) -> bool:
+    return any(isinstance(e, Apply) and e.op == primitive for e in subexpressions(expr))

@@ -7,7 +7,7 @@ from edgetrain.board import Board, load_board
 from edgetrain.compiler.rules import Learning
 from edgetrain.pipeline import Program, compile_model, write_project
 from edgetrain.toolchain import Optimise
-from edgetrain.workloads import find_model
+from edgetrain.workloads import model_file
 
 
 def compile_project(
@@ -40,7 +40,8 @@ def compile_project(
     how = None
     if learn is not None:
         how = Learning(loss, lr, decay, momentum, schedule, schedule_steps, schedule_factor, warmup)
-    program = compile_model(find_model(model), board, learn=learn, how=how)
+    with model_file(model) as path:
+        program = compile_model(path, board, learn=learn, how=how)
     if directory is not None:
         write_project(
             program, directory, toolchain=toolchain, optimise=optimise, with_image=with_image

@@ -140,21 +140,32 @@ def simulate_reference(
     return replace(lazy, series=tuple(lazy.series))
 
 
+def simulate_calls(program: Program, calls: Mapping[str, Sequence[Inputs]]) -> Reference:
+    """Run these inputs of each entry named through the simulator, one entry after the other."""
+    lazy = _reference(program, max(map(len, calls.values())), calls)
+    return replace(lazy, series=tuple(lazy.series))
+
+
 def _simulate(program: Program, samples: int, seed: int, frames: Frames | None) -> Reference:
-    """Its series and state come into being as they are asked for."""
     samples = samples if frames is None else min(samples, len(frames))
     if samples < 1:
         raise InputError(f"{samples} samples", remedy="give at least one")
+    calls = {e.name: _samples(program, e, samples, seed, frames) for e in program.entries}
+    return _reference(program, samples, calls)
+
+
+def _reference(program: Program, samples: int, calls: Mapping[str, Iterable[Inputs]]) -> Reference:
+    """Its series and state come into being as they are asked for."""
     simulator = program.simulator()
 
     def series() -> Iterator[Series]:
-        for entry in program.entries:
+        for name, every in calls.items():
+            entry, inputs, first = program.entry(name), iter(every), 0
             buffers = [program.buffers[name] for name in entry.inputs]
-            inputs = iter(_samples(program, entry, samples, seed, frames))
-            for first in range(0, samples, _BLOCK):
-                block = list(itertools.islice(inputs, _BLOCK))
+            while block := list(itertools.islice(inputs, _BLOCK)):
                 packed = tuple(b"".join(map(pack, buffers, each)) for each in block)
                 yield Series(entry.name, first, packed, _outputs(simulator, entry, block))
+                first += len(block)
 
     return Reference(_digest(program), samples, series(), simulator.state)
 

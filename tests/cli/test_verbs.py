@@ -114,7 +114,7 @@ def test_a_project_has_the_name_of_model_and_board(edgetrain: Command, workshop:
 
 
 def _shipped(edgetrain: Command) -> bytes:
-    (workload,) = edgetrain("workloads --json").data["workloads"]
+    workload, *_ = edgetrain("workloads --json").data["workloads"]
     assert workload["name"] == SHIPPED
     assert workload["summary"] == "A detector for tests"
     return Path(workload["model"]).read_bytes()

@@ -17,11 +17,13 @@ from edgetrain.compiler.passes.recompute import Recompute
 from edgetrain.compiler.plan import plan
 from edgetrain.compiler.rules import RULES, Learning
 from edgetrain.compiler.rules.parameters import with_parameters
+from edgetrain.networks import reference_network
 from edgetrain.pipeline import IMAGE_FILE, compile_model, write_project
 from edgetrain.simulator import Simulator
 from edgetrain.verify import verify
+from edgetrain.workloads import model_file
 from tests.support import needs_tool
-from tests.training.models import random_layers, workload_64_32_16_5, write_mlp
+from tests.training.models import random_layers, write_mlp
 
 
 def mean_loss(simulator: Simulator, samples: Any) -> float:
@@ -34,10 +36,12 @@ def mean_loss(simulator: Simulator, samples: Any) -> float:
     return float(np.mean(losses))
 
 
-def test_the_workload_learns_as_it_is_known_to(tmp_path: Path) -> None:
-    weights, biases, samples = workload_64_32_16_5()
-    path = write_mlp(tmp_path / "m.onnx", weights, biases)
-    simulator = compile_model(path, learn="sgd", how=Learning(rate=0.01)).simulator()
+def test_the_workload_learns_as_it_is_known_to() -> None:
+    network = reference_network("mlp-64-32-16-5-fp32")
+    assert network is not None
+    samples = network.samples
+    with model_file(network.name) as path:
+        simulator = compile_model(path, learn="sgd", how=network.learning).simulator()
     assert mean_loss(simulator, samples) == pytest.approx(1.609152, abs=5e-7)
     for step in range(1000):
         simulator.train_step(samples[step % 10], step % 10 % 5)

@@ -1,0 +1,123 @@
+"""Float perceptrons as ONNX, and the family of reference networks that one generator defines."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice, pairwise
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from edgetrain.compiler.rules import Learning
+
+Floats = NDArray[np.float32]
+
+_IR_VERSION = 10
+_OPSET = 17
+_NAME = re.compile(r"mlp((?:-[1-9]\d{0,2}){2,})-(fp32)")
+_SAMPLES = 10
+
+
+def float_mlp(
+    weights: Sequence[Floats], biases: Sequence[Floats], activation: str = "Relu", **attributes: Any
+) -> onnx.ModelProto:
+    """A chain of linear layers, weights (K, N), with `activation` (an ONNX op) between them."""
+    nodes, tensors, last = [], [], "x"
+    for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
+        tensors += [
+            numpy_helper.from_array(w, f"w{layer}"),
+            numpy_helper.from_array(b, f"b{layer}"),
+        ]
+        nodes.append(helper.make_node("Gemm", [last, f"w{layer}", f"b{layer}"], [f"z{layer}"]))
+        last = f"z{layer}"
+        if layer < len(weights) - 1:
+            nodes.append(helper.make_node(activation, [last], [f"a{layer}"], **attributes))
+            last = f"a{layer}"
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, size])
+        for name, size in (("x", weights[0].shape[0]), (last, weights[-1].shape[1]))
+    ]
+    graph = helper.make_graph(nodes, "mlp", ends[:1], ends[1:], tensors)
+    opset = helper.make_opsetid("", _OPSET)
+    return helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION)
+
+
+@dataclass(frozen=True)
+class ReferenceNetwork:
+    """The network `mlp-SIZES-fp32`, the samples that it learns, and how.
+
+    All numbers come, in this order, from one generator: s ← 1664525·s + 1013904223 mod 2³², first
+    1, each draw (s >> 8)/2²³ − 1: ten samples, then the weights of each layer, [in][out], times the
+    greatest power of two that is at most √(2/in).  Biases are 0; the label of sample i is i modulo
+    the number of outputs.  ReLU between the layers.
+    """
+
+    sizes: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        return f"mlp-{'-'.join(map(str, self.sizes))}-fp32"
+
+    @property
+    def summary(self) -> str:
+        """In one line."""
+        return f"{'-'.join(map(str, self.sizes))} learns ten samples by SGD, in FP32"
+
+    @property
+    def learning(self) -> Learning:
+        """Cross-entropy, one sample a step."""
+        return Learning(loss="cross-entropy", rate=0.01)
+
+    @cached_property
+    def samples(self) -> Floats:
+        """The inputs (10, features)."""
+        return self._numbers[0]
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The class of each sample."""
+        return tuple(i % self.sizes[-1] for i in range(_SAMPLES))
+
+    def model(self) -> onnx.ModelProto:
+        """As a float ONNX model, untrained."""
+        weights = self._numbers[1:]
+        return float_mlp(weights, [np.zeros(w.shape[1], np.float32) for w in weights])
+
+    @cached_property
+    def _numbers(self) -> list[Floats]:
+        """The samples, and the weights of each layer."""
+        draws = _draws()
+        arrays = []
+        shapes = [(_SAMPLES, self.sizes[0]), *pairwise(self.sizes)]
+        for place, (rows, columns) in enumerate(shapes):
+            drawn = np.fromiter(islice(draws, rows * columns), np.float32, rows * columns)
+            scale = _scale(rows) if place else 1.0
+            arrays.append(drawn.reshape(rows, columns) * np.float32(scale))
+        return arrays
+
+
+def reference_network(name: str) -> ReferenceNetwork | None:
+    """The network of this name, if it is one of the family: sizes from 1 to 999."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return None
+    return ReferenceNetwork(tuple(map(int, found[1].strip("-").split("-"))))
+
+
+def _draws() -> Iterator[float]:
+    state = 1
+    while True:
+        state = (1664525 * state + 1013904223) % 2**32
+        yield (state >> 8) / 2**23 - 1
+
+
+def _scale(fan_in: int) -> float:
+    """The greatest power of two that is at most √(2/fan_in)."""
+    halvings = 0
+    while 2 * 4**halvings < fan_in:
+        halvings += 1
+    return 0.5**halvings
