@@ -117,7 +117,7 @@ def verify(
         raise InputError("holds no image", where=str(directory), remedy="compile it again")
     if reference is None:
         reference = _simulate(program, samples, seed, frames)
-    elif reference.digest != _digest(program):
+    elif reference.digest != program_digest(program):
         raise InputError("the reference is of another program", where=str(directory))
     with open_link(board, image, link, count=count) as target:
         if target.hello().model_hash.hex() != program.sha256:
@@ -167,7 +167,7 @@ def _reference(program: Program, samples: int, calls: Mapping[str, Iterable[Inpu
                 yield Series(entry.name, first, packed, _outputs(simulator, entry, block))
                 first += len(block)
 
-    return Reference(_digest(program), samples, series(), simulator.state)
+    return Reference(program_digest(program), samples, series(), simulator.state)
 
 
 def _outputs(simulator: Simulator, entry: Entry, calls: Sequence[Inputs]) -> tuple[Array, ...]:
@@ -177,7 +177,7 @@ def _outputs(simulator: Simulator, entry: Entry, calls: Sequence[Inputs]) -> tup
     return tuple(map(np.stack, zip(*runs, strict=True)))
 
 
-def _digest(program: Program) -> str:
+def program_digest(program: Program) -> str:
     """The same for all boards that run the same calls over the same data."""
     return program_sha256(replace(program, target="")).hex()
 
