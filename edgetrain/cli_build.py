@@ -103,6 +103,7 @@ def compared(report: Comparison, data: dict[str, Any], text: RenderableType) -> 
 @click.option(
     "--warmup", type=int, default=0, show_default=True, help="Steps in which the rate rises first."
 )
+@click.option("--batch", type=int, default=1, show_default=True, help="Samples a training step.")
 @toolchain_option
 @optimise_option
 def compile(model: str, board: str, output: Path | None, no_build: bool, **options: Any) -> Answer:

@@ -27,12 +27,13 @@ def compile_project(
     schedule_steps: int = 1000,
     schedule_factor: float = 0.1,
     warmup: int = 0,
+    batch: int = 1,
 ) -> Program:
     """Compiles `model`, a file or a workload's name, for `board`.
 
     `learn` names a rule of `compiler.rules`; the device then also learns, by `loss` and with the
     learning rate `lr`, the weight decay `decay` and, of the rule momentum, `momentum`; `schedule`
-    and what follows are how the rate changes (see `Learning`).
+    and what follows are how the rate changes (see `Learning`), `batch` the samples of a step.
 
     With `directory` the project is written there, image included unless `with_image` is false;
     without, nothing is.  Raises InputError.

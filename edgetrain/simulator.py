@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Value, check_array
@@ -113,8 +113,9 @@ class Simulator:
             self.state[state] = values[following].array
         return tuple(values[output].array for output in entry.outputs)
 
-    def train_step(self, x: Array, target: Array | int) -> float:
-        """One learning step on one sample `x` (features): the loss before it.
+    def train_step(self, x: Array, target: ArrayLike) -> float:
+        """One learning step on a sample `x` (features) and its target, or on a batch of them with
+        the samples as first axis: the loss before it, of a batch the mean.
 
         Raises InputError, changing nothing, for input that the device refuses, or where the
         program does not learn.

@@ -67,3 +67,16 @@ def multiply(a: TensorType, b: TensorType) -> Nest:
 def plus(a: TensorType, b: TensorType) -> Nest:
     """y = a + b, element by element, of one shape."""
     return _elementwise(a, b, add)
+
+
+def _scale_example(rng: Generator) -> Example:
+    return Example(_same_example(rng).operands[:1], {"factor": 0.25})
+
+
+@register("scale", _scale_example)
+def scale(x: TensorType, *, factor: float) -> Nest:
+    """y = x·factor, element by element."""
+    dims = tuple((f"i{axis}", length) for axis, length in enumerate(x.shape))
+    read = Read("x", tuple(Dim(*d) for d in dims), x)
+    body = mul(read.value, factor)
+    return Nest(dims, (read,), (Out("y", tuple(name for name, _ in dims), body.type, body),))

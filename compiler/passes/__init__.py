@@ -5,6 +5,7 @@ from edgetrain.compiler.passes.base import Pass
 from edgetrain.compiler.passes.dead_nodes import DeadNodes
 from edgetrain.compiler.passes.fuse_maps import FuseMaps
 from edgetrain.compiler.passes.join_siblings import JoinSiblings
+from edgetrain.compiler.passes.postpone import Postpone
 from edgetrain.compiler.passes.rank_one import RankOneUpdate
 from edgetrain.compiler.passes.recompute import Recompute
 from edgetrain.compiler.passes.requantise import Requantise
@@ -16,7 +17,7 @@ INFERENCE: tuple[Pass, ...] = (Requantise(), DeadNodes())
 def training_passes(features: frozenset[str]) -> tuple[Pass, ...]:
     """What a training graph goes through for a board with `features`."""
     update = RankOneUpdate(fused="fma32" in features)
-    return (update, Recompute(), FuseMaps(), JoinSiblings(), DeadNodes())
+    return (update, Recompute(), FuseMaps(), JoinSiblings(), Postpone(), DeadNodes())
 
 
 def run_passes(graph: Graph, passes: tuple[Pass, ...] = INFERENCE) -> Graph:

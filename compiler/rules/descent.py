@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgetrain.compiler.autodiff import differentiate
+from edgetrain.compiler.batch import mean, over_batch
 from edgetrain.compiler.graph import Graph, GraphBuilder, Value
 from edgetrain.compiler.rules.registry import Learning
 from edgetrain.compiler.rules.step import step_counter
@@ -17,7 +18,10 @@ Optimiser = Callable[[GraphBuilder], Update]
 
 
 def descend(infer: Graph, how: Learning, optimiser: Optimiser) -> Graph:
-    """The graph (x, target) → loss of one step on one sample; every parameter is updated."""
+    """The graph (x, target) → loss of one step; every parameter is updated.
+
+    Of a batch, x and target have the samples as first axis, and the loss is the mean of theirs.
+    """
     b = GraphBuilder("train_step", finite_inputs=True)
     x = b.input(infer.inputs[0].name, infer.inputs[0].type)
     (outputs,) = infer.outputs
@@ -29,7 +33,13 @@ def descend(infer: Graph, how: Learning, optimiser: Optimiser) -> Graph:
     known = b.continue_with(infer, known)
     forward = b.nodes
     loss, seed = how.loss_entry.build(b, known[outputs], target)
+    if how.batch > 1:
+        seed = b.apply("scale", seed, factor=1 / how.batch)
     gradients = differentiate(b, forward, {known[outputs]: seed}, parameters)
+    if how.batch > 1:
+        b, lifted = over_batch(b.build(), how.batch, gradients.values())
+        loss = mean(b, lifted[loss])
+        gradients = {lifted[p]: lifted[g] for p, g in gradients.items()}
     update = optimiser(b)
     for parameter, gradient in gradients.items():
         b.update(parameter, update(parameter, gradient))

@@ -8,6 +8,9 @@ from edgetrain.compiler.graph import Graph
 from edgetrain.compiler.ops.loss import LOSSES, Loss
 from edgetrain.compiler.ops.schedule import MOST_STEPS, SCHEDULES
 
+MOST_SAMPLES = 4096
+"""In a batch."""
+
 
 @dataclass(frozen=True, slots=True)
 class Learning:
@@ -17,6 +20,7 @@ class Learning:
     `schedule`: after `schedule_steps` steps the rate is `schedule_factor` of what it was: at once
     and again after as many more (step), or led there in a line (linear) or half a wave (cosine).
     It rises to its first value during `warmup` steps, before which no schedule begins.
+    `batch`: samples a step.
 
     Raises InputError for a loss that there is not, or a number that cannot be meant.
     """
@@ -29,6 +33,7 @@ class Learning:
     schedule_steps: int = 1000
     schedule_factor: float = 0.1
     warmup: int = 0
+    batch: int = 1
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
@@ -45,6 +50,10 @@ class Learning:
         if not 0 <= self.schedule_factor <= 1:
             raise InputError(
                 f"the schedule's factor is {self.schedule_factor}", remedy="give 0 to 1"
+            )
+        if not 1 <= self.batch <= MOST_SAMPLES:
+            raise InputError(
+                f"the batch has {self.batch} samples", remedy=f"give 1 to {MOST_SAMPLES}"
             )
         for name, steps, least in (
             ("schedule", self.schedule_steps, 1),
