@@ -1,16 +1,19 @@
 """What a kernel and a target are; the kernels themselves live beside the printers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from edgetrain.compiler.nest import Nest
+from edgetrain.compiler.contract import Contract
+from edgetrain.compiler.expr import Apply
+from edgetrain.compiler.nest import Fold, Nest
+from edgetrain.compiler.types import Float
 
 SCALAR = "scalar"
 """The kernel that every printer can make of any nest."""
 
 
 class Kernel(Protocol):
-    """A way to carry out a nest on some hardware."""
+    """A way to carry out nests on some hardware."""
 
     @property
     def name(self) -> str: ...
@@ -20,24 +23,44 @@ class Kernel(Protocol):
         """The board features without which the kernel cannot run."""
         ...
 
-    def implements(self, nest: Nest) -> bool:
-        """Whether this kernel computes exactly what `nest` says."""
-        ...
-
-    def cost(self, nest: Nest) -> int:
-        """Estimated instructions."""
+    def contracts(self, nest: Nest) -> tuple[Contract | None, ...] | None:
+        """The numerics that it keeps, a result of `nest` each (None for one without a float fold);
+        None where it cannot carry out `nest`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the plan knows of a board: its name, its features and the kernels that it could use."""
+    """What the plan knows of a board: its name, its features, and the kernels that it could use,
+    the best ones first."""
 
     name: str
     features: frozenset[str]
     kernels: tuple[Kernel, ...] = ()
 
-    def kernel_for(self, nest: Nest) -> str:
-        """The cheapest kernel that the features allow; the printed scalar one where none fits."""
-        fitting = [k for k in self.kernels if k.requires <= self.features and k.implements(nest)]
-        return min(fitting, key=lambda k: k.cost(nest)).name if fitting else SCALAR
+    def carried_out(self, nest: Nest) -> tuple[str, Nest]:
+        """The kernel for `nest`, and the nest with the numerics of its float folds fixed."""
+        for kernel in self.kernels:
+            kept = kernel.contracts(nest) if kernel.requires <= self.features else None
+            if kept is not None:
+                return kernel.name, _with_contracts(nest, kept)
+        return SCALAR, _with_contracts(nest, tuple(self._scalar(out.fold) for out in nest.outs))
+
+    def _scalar(self, fold: Fold | None) -> Contract | None:
+        """What plain code does: fused where there is an instruction for it."""
+        if fold is None or not isinstance(fold.type, Float):
+            return None
+        product = isinstance(fold.term, Apply) and fold.term.op == "mul"
+        fused = fold.op == "add" and product and f"fma{fold.type.bits}" in self.features
+        return Contract(fused=fused)
+
+
+def _with_contracts(nest: Nest, contracts: tuple[Contract | None, ...]) -> Nest:
+    """`nest`, whose float folds keep `contracts` unless they have one already."""
+    outs = []
+    for out, contract in zip(nest.outs, contracts, strict=True):
+        fold = out.fold
+        if fold is not None and fold.contract is None:
+            fold = replace(fold, contract=contract)
+        outs.append(replace(out, fold=fold))
+    return replace(nest, outs=tuple(outs))

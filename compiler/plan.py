@@ -6,7 +6,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from edgetrain.compiler.contract import Contract
 from edgetrain.compiler.expr import Apply, Dim, Expr, Local
 from edgetrain.compiler.graph import Graph, Node, Value
 from edgetrain.compiler.interface import InputCode, OutputCode
@@ -97,17 +96,12 @@ def _plan_entry(graph: Graph, target: Target, shared: _Shared) -> tuple[Entry, i
                 offset=offsets.get(value, 0),
                 home=homes[value].name if value in homes else "",
             )
-    calls = tuple(
-        Call(
-            node.op,
-            _with_contracts(node.nest, target),
-            target.kernel_for(node.nest),
-            tuple(names[v] for v in node.inputs),
-            tuple(names[v] for v in node.outputs),
-            _single_turn(node, homes),
-        )
-        for node in nodes
-    )
+    calls = []
+    for node in nodes:
+        kernel, nest = target.carried_out(node.nest)
+        inputs = tuple(names[v] for v in node.inputs)
+        outputs = tuple(names[v] for v in node.outputs)
+        calls.append(Call(node.op, nest, kernel, inputs, outputs, _single_turn(node, homes)))
     updates = tuple((state.name, names[value]) for value, state in homes.items())
     entry = Entry(
         graph.name,
@@ -115,28 +109,18 @@ def _plan_entry(graph: Graph, target: Target, shared: _Shared) -> tuple[Entry, i
         tuple(names[v] for v in graph.outputs),
         tuple(v.name for v in graph.inputs),
         graph.output_names,
-        calls,
+        tuple(calls),
         updates,
         graph.finite_inputs,
     )
     return entry, peak, bound
 
 
-def _with_contracts(nest: Nest, target: Target) -> Nest:
-    """The nest with the numerics of its float folds fixed: what the target's scalar code does."""
-    outs = []
-    for out in nest.outs:
-        fold = out.fold
-        if fold is not None and isinstance(fold.type, Float) and fold.contract is None:
-            product = isinstance(fold.term, Apply) and fold.term.op == "mul"
-            fused = fold.op == "add" and product and "fma32" in target.features
-            fold = replace(fold, contract=Contract(fused=fused))
-        outs.append(replace(out, fold=fold))
-    return replace(nest, outs=tuple(outs))
-
-
 def _constant_layout(value: Value, nodes: Iterable[Node]) -> Layout:
-    """Fewest bits, and the folded dim fastest, so that a fold reads whole words."""
+    """Fewest bits, and the folded dim fastest, so that a fold reads whole words; floats as they
+    are, since a fold of them goes over several results at once."""
+    if isinstance(value.type.scalar, Float):
+        return Layout()
     bits = packed_bits(value.type.scalar) if len(value.type.shape) == 2 else None
     for node in nodes:
         for operand, read in zip(node.inputs, node.nest.reads, strict=True):

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -200,7 +201,7 @@ def _fold(fold: Fold) -> dict[str, Any]:
         "term": _expr(fold.term),
         "init": _expr(fold.init),
         "element": _scalar(fold.type),
-        "contract": {"fused": fold.contract.fused} if fold.contract else None,
+        "contract": asdict(fold.contract) if fold.contract else None,
     }
 
 

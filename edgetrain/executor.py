@@ -97,6 +97,7 @@ class _OutPlan:
         self._init = _Evaluator(nest, out.fold.init, out.dims, (), fixed)
         # A fused contract joins each product to the sum in one rounding.
         contract = out.fold.contract
+        self._lanes = contract.lanes if contract is not None and folded else 1
         terms: tuple[Expr, ...] = (out.fold.term,)
         self._step = _STEP[out.fold.op]
         if contract is not None and contract.fused:
@@ -132,10 +133,14 @@ class _OutPlan:
             terms = np.broadcast_to(self._merged(operands, ()), (*self._merged_shape, samples))
             merged = _MERGE[fold.op](terms, axis=self._merged_axes, dtype=dtype)
             return _STEP[fold.op](total, merged)
+        sums = [total] + [np.zeros_like(total)] * (self._lanes - 1)
         for turn in self._turns:
             values = (np.asarray(term(operands, turn, samples=samples)) for term in self._terms)
-            total = self._step(total, *(value.astype(dtype, copy=False) for value in values))
-        return total
+            lane = turn[-1] % self._lanes if turn else 0
+            sums[lane] = self._step(sums[lane], *(v.astype(dtype, copy=False) for v in values))
+        while len(sums) > 1:
+            sums = [a + b for a, b in zip(sums[::2], sums[1::2], strict=True)]
+        return sums[0]
 
 
 class _Evaluator:

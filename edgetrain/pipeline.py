@@ -27,6 +27,7 @@ from edgetrain.compiler.program_file import (
 from edgetrain.compiler.rules import RULES, Learning
 from edgetrain.compiler.rules.parameters import with_parameters
 from edgetrain.compiler.types import Float
+from edgetrain.kernels.c.kernels import KERNELS
 from edgetrain.kernels.c.program import print_program
 from edgetrain.simulator import Simulator
 from edgetrain.toolchain import Build, Optimise, build
@@ -102,7 +103,7 @@ def compile_model(
         metadata[METADATA_KEY] = json.loads(can.serialise())
     compiled = plan(
         graphs,
-        Target(target.name, features),
+        Target(target.name, features, KERNELS),
         imported.input_code,
         imported.output_code,
         metadata,
@@ -155,9 +156,9 @@ def write_project(
         work = Path(scratch, "project")
         (work / "src").mkdir(parents=True)
         save_program(program, work)
-        # Unrolled loops are what flash pays for speed.
-        features = () if optimise == "flash" else board.features
-        sources = print_program(program, program_sha256(program), VERSION, features)
+        digest = program_sha256(program)
+        unroll = optimise != "flash"
+        sources = print_program(program, digest, VERSION, board.features, unroll=unroll)
         for name, text in sources.items():
             write_whole(work / "src" / name, text.encode())
         image = None

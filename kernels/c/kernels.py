@@ -1,21 +1,72 @@
-"""From a call to the body of a C function: blocked where the core has registers for it."""
+"""From a call to the body of a C function: vectors, blocked loops, or plain ones."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+from edgetrain.compiler.contract import Contract
+from edgetrain.compiler.expr import Apply
+from edgetrain.compiler.layout import ROW_MAJOR
+from edgetrain.compiler.nest import Nest
 from edgetrain.compiler.program import Call
 from edgetrain.kernels.c.nests import NestPrinter
 from edgetrain.kernels.c.operand import Operand
 from edgetrain.kernels.c.schedule import tilings
 from edgetrain.kernels.c.tiles import TilePrinter
 from edgetrain.kernels.c.units import Unit
+from edgetrain.kernels.cortex_m.mve import MveUnit
 from edgetrain.kernels.cortex_m.vfp import VfpUnit
 
+VECTOR_UNITS: tuple[Unit, ...] = (MveUnit(),)
 
-def unit_for(features: Collection[str]) -> Unit | None:
-    """What blocked loops are made of on a core with `features`; None where they do not pay."""
-    if "f32" not in features:
-        return None
-    return VfpUnit() if "thumb2" in features else Unit()
+
+@dataclass(frozen=True)
+class VectorKernel:
+    """The nests that a unit of vectors can carry out, whatever their shape."""
+
+    unit: Unit
+
+    @property
+    def name(self) -> str:
+        return self.unit.name
+
+    @property
+    def requires(self) -> frozenset[str]:
+        return self.unit.requires
+
+    def contracts(self, nest: Nest) -> tuple[Contract | None, ...] | None:
+        """Fused; a sum a lane where the lanes lie along the folded dim."""
+        found = tilings(nest, self.unit)
+        if found is None:
+            return None
+        lanes = {out.name: t.lanes not in out.dims for t in found for out in t.outs}
+        contracts: list[Contract | None] = []
+        for out in nest.outs:
+            fold = out.fold
+            product = fold is not None and isinstance(fold.term, Apply) and fold.term.op == "mul"
+            contract = Contract(product, self.unit.lanes if lanes[out.name] else 1)
+            contracts.append(None if fold is None else contract)
+        return tuple(contracts)
+
+
+KERNELS = tuple(VectorKernel(unit) for unit in VECTOR_UNITS)
+"""What a plan can choose from, the best first."""
+
+
+@dataclass(frozen=True)
+class Units:
+    """What a core has for calls: by the name of their kernel, and for scalar ones."""
+
+    features: frozenset[str]
+    unroll: bool
+
+    def of(self, call: Call) -> Unit | None:
+        """The unit for `call`; None where plain loops keep the same contract."""
+        for unit in VECTOR_UNITS:
+            if call.kernel == unit.name:
+                return unit if unit.requires <= self.features else None
+        if "f32" not in self.features or not self.unroll:
+            return None
+        return VfpUnit() if "thumb2" in self.features else Unit()
 
 
 def print_nest(
@@ -25,9 +76,8 @@ def print_nest(
     nest = call.nest
     operands = dict(zip((read.local for read in nest.reads), reads, strict=True))
     named = dict(zip((out.name for out in nest.outs), results, strict=True))
-    tiled = None
-    if unit is not None and not call.point:
-        tiled = tilings(nest, operands, named, unit)
+    plain = all(operand.layout == ROW_MAJOR for operand in (*reads, *results))
+    tiled = tilings(nest, unit) if unit is not None and plain and not call.point else None
     if tiled is None:
         return NestPrinter(nest, reads, results, call.point).print()
     return [

@@ -131,11 +131,18 @@ class NestPrinter:
 
     def _print_fold(self, out: Out, fold: Fold, wanted: Sequence[str], opened: set[str]) -> None:
         kind = compute_type(fold.type)
-        initial = self._value(fold.init)
-        self._line(f"{kind} acc = {_cast(fold.init, kind, initial)};")
-        self._names[fold.result] = "acc"
-        names = dict(self._names)
+        initial = _cast(fold.init, kind, self._value(fold.init))
         dims = self._nest.folded_dims(out)
+        lanes = fold.contract.lanes if fold.contract is not None and dims else 1
+        sum_ = "acc"
+        if lanes == 1:
+            self._line(f"{kind} acc = {initial};")
+        else:
+            # The sums that the lanes of some vector unit would hold.
+            self._line(f"{kind} acc[{lanes}] = {{{initial}}};")
+            sum_ = f"acc[{_dim_name(dims[-1])} % {lanes}]"
+        self._names[fold.result] = sum_
+        names = dict(self._names)
         for name in dims[:-1]:
             self._loop(name, str(self._nest.sizes[name]))
             opened = opened | {name}
@@ -154,17 +161,25 @@ class NestPrinter:
         for _ in dims[:-1]:
             self._close()
         self._names = names
+        if lanes > 1:
+            self._open(f"for (int32_t by = 1; by < {lanes}; by *= 2)")
+            self._open(f"for (int32_t lane = 0; lane < {lanes}; lane += 2 * by)")
+            self._line("acc[lane] = acc[lane] + acc[lane + by];")
+            self._close()
+            self._close()
+            self._names[fold.result] = "acc[0]"
 
     def _accumulate(self, fold: Fold) -> None:
+        acc = self._names[fold.result]
         if fold.contract is not None and fold.contract.fused:
             assert isinstance(fold.term, Apply)
-            self._line(f"acc = {self._value(apply('fma', *fold.term.args, fold.result))};")
+            self._line(f"{acc} = {self._value(apply('fma', *fold.term.args, fold.result))};")
         elif fold.op == "max":
-            self._line(f"acc = {self._value(apply('max', fold.result, fold.term))};")
+            self._line(f"{acc} = {self._value(apply('max', fold.result, fold.term))};")
         else:
             # The sum is known to fit; a typed addition would widen it for nothing.
             term = _cast(fold.term, compute_type(fold.type), self._value(fold.term))
-            self._line(f"acc = acc + {term};")
+            self._line(f"{acc} = {acc} + {term};")
 
     def _packed_along(self, dim: str, wanted: Sequence[str]) -> list[str]:
         """The packed reads whose fields lie along `dim`."""

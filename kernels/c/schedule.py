@@ -1,81 +1,150 @@
 """How a nest of floats is blocked for a core's registers.  No choice here changes a bit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from edgetrain.compiler.expr import Apply, Const, Dim, subexpressions
+from edgetrain.compiler.expr import Apply, Const, Dim, Expr, Local, subexpressions
 from edgetrain.compiler.nest import Nest, Out
-from edgetrain.compiler.types import Float
-from edgetrain.kernels.c.operand import Operand
+from edgetrain.compiler.types import BOOL, Float
 from edgetrain.kernels.c.tiles import Loop, Tiling
 from edgetrain.kernels.c.units import Unit
 
-_ACCUMULATORS = 16
-"""Results kept in registers, of 32: the others hold operands."""
-_ROWS = 4
-"""Turns of the loop around them that are unrolled."""
 _LONG = 8
 """Primitives from which an expression is not worth repeating."""
 
 
-def tilings(
-    nest: Nest, operands: Mapping[str, Operand], results: Mapping[str, Operand], unit: Unit
-) -> list[Tiling] | None:
-    """The results of `nest` in groups, or None where plain loops must do."""
-    buffers = (*operands.values(), *results.values())
+def tilings(nest: Nest, unit: Unit) -> list[Tiling] | None:
+    """The results of `nest` in groups, over buffers in row-major order; None where plain loops
+    must do."""
     plain = all(isinstance(index, Dim | Const) for read in nest.reads for index in read.access)
-    floats = all(isinstance(read.type.scalar, Float) for read in nest.reads)
-    if not plain or not floats or any(b.layout.bits is not None for b in buffers):
+    floats = all(
+        isinstance(scalar, Float) and scalar.bits in unit.floats
+        for scalar in (*(r.type.scalar for r in nest.reads), *(o.type for o in nest.outs))
+    )
+    if not plain or not floats or not nest.dims:
         return None
     groups = [list(group) for group in nest.joint_outs]
-    if len(groups) == 2 and _belong_together(nest, *groups):
+    # Where vectors may be strided, each result has the order that suits it.
+    if len(groups) == 2 and not unit.strided and _rows_in_common(*groups):
         groups = [groups[0] + groups[1]]
     found = [_tiling(nest, tuple(group), unit) for group in groups]
     return None if None in found else [t for t in found if t is not None]
 
 
-def _belong_together(nest: Nest, folds: list[Out], maps: list[Out]) -> bool:
-    """A fold along the rows that the maps replace."""
+def _rows_in_common(folds: Sequence[Out], maps: Sequence[Out]) -> bool:
+    """A fold along the rows that maps replace."""
     (fold, *more) = folds
     dims = maps[0].dims
     return not more and fold.fold is not None and len(dims) == 2 and fold.dims == dims[:1]
 
 
 def _tiling(nest: Nest, outs: tuple[Out, ...], unit: Unit) -> Tiling | None:
-    if max(len(list(_applied(e))) for out in outs for e in out.expressions) > _LONG:
+    (first, *_) = outs
+    dims = _dims(nest, outs)
+    if dims is None or max(_length(e) for out in outs for e in out.expressions) > _LONG:
         return None
-    (first, *more) = outs
-    if first.fold is not None and more:
-        row, column = more[0].dims
-        return _blocked(nest, outs, {row: 1, column: _ACCUMULATORS}, (row, column), unit)
-    if len(first.dims) > 2 or len(nest.dims) > 2 or not nest.dims:
-        return None
-    if first.fold is None:
-        row, column = ("", *first.dims)[-2:]
-        if not row:
-            return _blocked(nest, outs, {column: 8}, (column,), unit)
-        return _blocked(nest, outs, {column: _ACCUMULATORS, row: _ROWS}, (row, column), unit)
-    folded = nest.folded_dims(first)
-    if len(folded) != 1:
-        return None
-    if not first.dims:
-        return _blocked(nest, outs, {folded[0]: _ROWS}, folded, unit)
-    (column,) = first.dims
-    steps = {column: _ACCUMULATORS, folded[0]: _ROWS}
-    return _blocked(nest, outs, steps, (folded[0], column), unit)
+    if unit.lanes == 1:
+        return _blocked(nest, outs, dims, "", unit)
+    folded = nest.folded_dims(first) if first.fold is not None else ()
+    for lanes in _candidates(outs, folded):
+        if _fits(nest, outs, lanes, unit):
+            return _blocked(nest, outs, dims, lanes, unit)
+    return None
 
 
-def _applied(expr: object) -> list[Apply]:
-    return [e for e in subexpressions(expr) if isinstance(e, Apply)]  # type: ignore[arg-type]
+def _dims(nest: Nest, outs: Sequence[Out]) -> tuple[str, ...] | None:
+    """The dims over which `outs` run; None if some of the nest's are of no concern to them."""
+    used = {d for out in outs for d in out.dims}
+    if any(out.fold is not None for out in outs):
+        used |= nest.sizes.keys()
+    return tuple(name for name, _ in nest.dims if name in used) if used else None
+
+
+def _length(expr: Expr) -> int:
+    return sum(isinstance(e, Apply) for e in subexpressions(expr))
+
+
+def _candidates(outs: Sequence[Out], folded: Sequence[str]) -> list[str]:
+    """The dims that could be the lanes, the best first: one of all results, or the folded one."""
+    last = [out.dims[-1] for out in outs if out.dims]
+    common = [d for d in last if all(d in out.dims for out in outs)]
+    return [*common[:1], *folded[-1:]]
+
+
+def _fits(nest: Nest, outs: Sequence[Out], lanes: str, unit: Unit) -> bool:
+    """Whether `unit` has everything that varies along `lanes`."""
+    for out in outs:
+        along = lanes in out.dims
+        if along and out.dims[-1] != lanes:
+            return False
+        if not along and (out.fold is None or lanes in nest.depends_on(out.body)):
+            return False
+        if not along and (out.fold is None or out.fold.op != "add"):
+            return False
+        if not along and out.fold is not None and lanes in nest.depends_on(out.fold.init):
+            return False
+        for expr in out.expressions:
+            for node in subexpressions(expr):
+                if isinstance(node, Dim) or not _has(nest, node, lanes, along, unit):
+                    return False
+    reads = [
+        r for r in nest.reads if r.local in nest.needed(e for o in outs for e in o.expressions)
+    ]
+    for read in reads:
+        places = [i for i, index in enumerate(read.access) if lanes in nest.depends_on(index)]
+        if len(places) > 1 or (not unit.strided and places not in ([], [len(read.access) - 1])):
+            return False
+    return True
+
+
+def _has(nest: Nest, node: Expr, lanes: str, along: bool, unit: Unit) -> bool:
+    """Whether `unit` can compute `node`, if it varies from lane to lane."""
+    if not isinstance(node, Apply):
+        return True
+    varies = lanes in nest.depends_on(node) or (along and _accumulated(node, nest))
+    known = node.type == BOOL or (isinstance(node.type, Float) and node.type.bits in unit.floats)
+    return not varies or (node.op in unit.operations and known)
+
+
+def _accumulated(node: Expr, nest: Nest) -> bool:
+    reads = {read.local for read in nest.reads}
+    return any(isinstance(e, Local) and e.name not in reads for e in subexpressions(node))
 
 
 def _blocked(
-    nest: Nest, outs: tuple[Out, ...], steps: Mapping[str, int], order: tuple[str, ...], unit: Unit
+    nest: Nest, outs: tuple[Out, ...], dims: Sequence[str], lanes: str, unit: Unit
 ) -> Tiling:
-    """Loops in the order of `steps`, each by a step that divides its dim most evenly."""
+    """Neighbours along `column` side by side in registers, while the rows stream by; where a fold
+    goes along the column, row by row."""
+    along = (*outs[-1].dims, *dims)
+    column = lanes or (outs[-1].dims or dims)[-1]
+    by_row = any(column not in out.dims for out in outs)
+    outer = [d for d in dict.fromkeys(along) if d != column]
+    steps: dict[str, int] = dict.fromkeys(outer, 1)
+    if not by_row and outer:
+        steps[outer[-1]] = unit.rows
+    wide = unit.lanes * (unit.accumulators if outer else unit.group)
+    position = len(outer) if by_row else len(outs[-1].dims) - 1
+    ordered = [*outer[:position], column, *outer[position:]]
+    if not by_row and outs[-1].fold is None and outer:
+        ordered = [*outer[:-1], column, outer[-1]]
+    return Tiling(
+        outs,
+        _loops(nest, {d: steps.get(d, wide) for d in ordered}, column, unit.lanes),
+        (*outer, column),
+        group=unit.group,
+        hoisted=unit.accumulators,
+        unit=unit,
+        lanes=lanes,
+    )
+
+
+def _loops(nest: Nest, steps: Mapping[str, int], even: str, lanes: int) -> tuple[Loop, ...]:
+    """Loops in the order of `steps`, that over `even` in blocks of about the same size."""
     loops = []
     for dim, most in steps.items():
         size = nest.sizes[dim]
         blocks = -(-size // most)
         if blocks > 1:
-            loops.append(Loop(dim, -(-size // blocks) if dim == order[-1] else most))
-    return Tiling(outs, tuple(loops), order, unit=unit)
+            step = -(-size // (blocks * lanes)) * lanes if dim == even else most
+            loops.append(Loop(dim, step))
+    return tuple(loops)

@@ -199,9 +199,6 @@ class TilePrinter:
         else:
             total = apply(fold.op, fold.result, fold.term)
         text = self._text(total, point, out)
-        count = self._count_at(point) if self._in_lanes(out) else None
-        if count is not None:
-            text = self._unit.keep_rest(text, acc, fold.type, count)
         self._line(f"{acc} = {text};")
 
     def _finish(self, out: Out) -> None:
@@ -210,8 +207,10 @@ class TilePrinter:
         if self._in_lanes(out):
             for point in points:
                 acc = self._accumulator(out, point)
-                for line in self._unit.merge(acc, f"{acc}_sum", out.fold.type):
+                lines, text = self._unit.merge(acc, out.fold.type)
+                for line in lines:
                     self._line(line)
+                self._line(f"const {compute_type(out.fold.type)} {acc}_sum = {text};")
         size = self._tiling.group
         for start in range(0, len(points), size):
             some = points[start : start + size]
@@ -309,9 +308,13 @@ class TilePrinter:
             self._varies(a, out) or (in_fold and _holds_accumulator(a, self._reads))
             for a in expr.args
         ]
-        if any(varying):
-            return self._unit.apply(expr, [Term(t, v) for t, v in zip(texts, varying, strict=True)])
-        return apply_text(expr, texts)
+        if not any(varying):
+            return apply_text(expr, texts)
+        terms = [Term(t, v) for t, v in zip(texts, varying, strict=True)]
+        count = self._count_at(point) if in_fold else None
+        if count is not None and _holds_accumulator(expr, self._reads):
+            return self._unit.accumulate(expr, terms, count)
+        return self._unit.apply(expr, terms)
 
     # Memory.
 

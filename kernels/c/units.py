@@ -18,10 +18,25 @@ class Unit:
     """One element at a time; the base of those that know more.
 
     `lanes` turns are carried out at once.  A count is that of the lanes in use, None for all; a
-    stride is in elements.  What follows `runs` is called only where `lanes` is more than one.
+    stride is in elements.  What follows `runs` is called only of a unit of vectors.
     """
 
+    name = "scalar"
+    requires: frozenset[str] = frozenset()
+    header = ""
     lanes = 1
+    floats: frozenset[int] = frozenset({16, 32})
+    """The widths of the floats that it computes with."""
+    accumulators = 16
+    """Results kept in registers at once: others hold operands."""
+    rows = 4
+    """Turns of the loop around them that are unrolled."""
+    group = 8
+    """Neighbours that are loaded before they are computed with."""
+    strided = False
+    """Whether a vector may be loaded from places that lie apart."""
+    operations: frozenset[str] = frozenset()
+    """The primitives that it has for vectors."""
 
     def runs(self, places: Sequence[int], scalar: Scalar) -> list[list[int]]:
         """Ascending places, split into what one instruction loads or stores."""
@@ -55,10 +70,11 @@ class Unit:
     def apply(self, node: Apply, arguments: Sequence[Term]) -> str:
         raise NotImplementedError
 
-    def keep_rest(self, value: str, old: str, scalar: Scalar, count: int) -> str:
-        """`value` in the lanes in use, `old` in the others."""
+    def accumulate(self, node: Apply, arguments: Sequence[Term], count: int) -> str:
+        """`node`, a sum, in the lanes in use; the others keep its accumulator: the last argument
+        of a fused multiply-add, the first of an addition."""
         raise NotImplementedError
 
-    def merge(self, vector: str, name: str, scalar: Scalar) -> list[str]:
-        """Statements that declare `name`, the sum of all lanes by pairs of neighbours."""
+    def merge(self, vector: str, scalar: Scalar) -> tuple[list[str], str]:
+        """(statements, text) of the sum of all lanes, by pairs of neighbours."""
         raise NotImplementedError

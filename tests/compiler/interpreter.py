@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgetrain.compiler.contract import Contract
 from edgetrain.compiler.expr import Apply, Const, Dim, Expr, Local
 from edgetrain.compiler.layout import storage_dtype
 from edgetrain.compiler.nest import Nest, Out
@@ -62,19 +63,25 @@ def element(nest: Nest, out: Out, load: Load, indices: Mapping[str, int]) -> Num
     outer = Turn(nest, load, indices)
     fold = out.fold
     if fold is not None:
-        total = convert(outer.value(fold.init), fold.type)
+        contract = fold.contract or Contract()
+        sums: list[Number] = [convert(outer.value(fold.init), fold.type)]
+        sums += [convert(0, fold.type)] * (contract.lanes - 1)
         folded = [d for d, _ in nest.dims if d not in out.dims]
         for turns in product(*(range(nest.sizes[d]) for d in folded)):
             inner = Turn(nest, load, {**indices, **dict(zip(folded, turns, strict=True))})
-            if fold.contract is not None and fold.contract.fused:
+            lane = turns[-1] % contract.lanes if turns else 0
+            if contract.fused:
                 assert isinstance(fold.term, Apply)
                 factors = [inner.value(factor) for factor in fold.term.args]
-                total = primitive("fma", [*factors, total], fold.type)
+                sums[lane] = primitive("fma", [*factors, sums[lane]], fold.type)
                 continue
             term = inner.value(fold.term)
             # The least type that a fold may have holds every partial result.
-            total = primitive(fold.op, [total, term], fold.type)
-        finished = total
+            sums[lane] = primitive(fold.op, [sums[lane], term], fold.type)
+        while len(sums) > 1:
+            pairs = zip(sums[::2], sums[1::2], strict=True)
+            sums = [primitive("add", pair, fold.type) for pair in pairs]
+        finished = sums[0]
         outer.locals["acc"] = lambda: finished
     return convert(outer.value(out.body), out.type)
 
