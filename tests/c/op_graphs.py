@@ -1,14 +1,16 @@
 """Graphs in which every op of the table occurs: operands as inputs, as constants, as state."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
+from edgetrain.compiler.contract import Contract
 from edgetrain.compiler.expr import Dim, add, clamp, sub
 from edgetrain.compiler.graph import Graph, GraphBuilder, Value
 from edgetrain.compiler.nest import Nest, Out, Read
 from edgetrain.compiler.ops import OPS, Example, Op
-from edgetrain.compiler.types import Int, TensorType
+from edgetrain.compiler.types import FLOAT32, Int, TensorType
 from tests.c.harness import draw
 
 SEEDS = 3
@@ -21,6 +23,7 @@ def all_graphs() -> list[Graph]:
         *packed_graphs(),
         *gather_graphs(),
         *state_graphs(),
+        *contract_graphs(),
         *(random_graph(seed) for seed in range(12)),
     ]
 
@@ -74,6 +77,28 @@ def gather_graphs() -> Iterator[Graph]:
         table = b.constant(draw(rng, TensorType((7, 19), scalar)), scalar)
         b.output("y", b.apply("take", row, table))
         yield b.build()
+
+
+def contract_graphs() -> Iterator[Graph]:
+    """Float sums in every number of lanes, with tails, so long that no two contracts agree."""
+    rng = np.random.default_rng(13)
+    for lanes in (1, 2, 8):
+        for fused in (False, True):
+            for k in (1, lanes + 1, 3 * lanes + 2, 40):
+                kinds = TensorType((k,), FLOAT32), TensorType((k, 3), FLOAT32)
+                nest = with_contract(OPS["matmul"].meaning(*kinds), Contract(fused, lanes))
+                b = GraphBuilder(f"contract_{lanes}_{fused}_{k}".lower())
+                w = b.constant(draw(rng, kinds[1]), FLOAT32)
+                b.output("y", b.nest(nest, b.input("x", kinds[0]), w)[0])
+                yield b.build()
+
+
+def with_contract(nest: Nest, contract: Contract) -> Nest:
+    """`nest`, whose only fold keeps `contract`."""
+    (out,) = nest.outs
+    assert out.fold is not None
+    fold = replace(out.fold, contract=contract)
+    return replace(nest, outs=(replace(out, fold=fold),))
 
 
 def state_graphs() -> Iterator[Graph]:

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from numpy.random import Generator
 
+from edgetrain.compiler.contract import Contract
 from edgetrain.compiler.expr import Dim, Local, add, lift, lt, mul, select
 from edgetrain.compiler.nest import Fold, Nest, Out, Read
 from edgetrain.compiler.ops import OPS, Example
 from edgetrain.compiler.types import FLOAT32, Int, TensorType
 from edgetrain.executor import NestExecutor, Tensor
+from tests.c.op_graphs import with_contract
 from tests.compiler.draws import Array, draw, equal
 from tests.compiler.interpreter import interpret
 
@@ -140,3 +142,29 @@ def test_a_nest_of_another_form(name: str) -> None:
         samples = [[draw(rng, r.type) for r in nest.reads] for _ in range(BATCH)]
         check(nest, samples, set())
         check(nest, samples, set(range(1, len(nest.reads))))
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 8])
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_float_sum_keeps_its_contract(lanes: int, fused: bool) -> None:
+    rng = np.random.default_rng([17, lanes, fused])
+    for k in (1, lanes - 1 or 1, lanes, 2 * lanes + 1, 5 * lanes + 3):
+        kinds = [TensorType(shape, FLOAT32) for shape in ((k,), (k, 4), (4,))]
+        nest = with_contract(OPS["matmul"].meaning(*kinds), Contract(fused, lanes))
+        check(nest, [[draw(rng, kind) for kind in kinds] for _ in range(BATCH)], set())
+
+
+def test_contracts_are_told_apart() -> None:
+    """On sums of ordinary numbers, no two orders give the same bits throughout."""
+    rng = np.random.default_rng(18)
+    kinds = [TensorType(shape, FLOAT32) for shape in ((50,), (50, 30))]
+    operands = [rng.normal(0, 1, kind.shape).astype(np.float32) for kind in kinds]
+    nest = OPS["matmul"].meaning(*kinds)
+    contracts = [Contract(fused, lanes) for lanes in (1, 2, 4, 8) for fused in (False, True)]
+    results = {
+        NestExecutor(with_contract(nest, contract), {})([Tensor(a, False) for a in operands])[
+            0
+        ].array.tobytes()
+        for contract in contracts
+    }
+    assert len(results) == len(contracts)
