@@ -10,7 +10,7 @@ from edgetrain.compiler.nest import Nest
 from edgetrain.compiler.program import Call
 from edgetrain.kernels.c.nests import NestPrinter
 from edgetrain.kernels.c.operand import Operand
-from edgetrain.kernels.c.schedule import tilings
+from edgetrain.kernels.c.schedule import sums, tilings
 from edgetrain.kernels.c.tiles import TilePrinter
 from edgetrain.kernels.c.units import Unit
 from edgetrain.kernels.cortex_m.mve import MveUnit
@@ -38,12 +38,12 @@ class VectorKernel:
         found = tilings(nest, self.unit)
         if found is None:
             return None
-        lanes = {out.name: t.lanes not in out.dims for t in found for out in t.outs}
+        lanes = {out.name: sums(tiling, out) for tiling in found for out in tiling.outs}
         contracts: list[Contract | None] = []
         for out in nest.outs:
             fold = out.fold
             product = fold is not None and isinstance(fold.term, Apply) and fold.term.op == "mul"
-            contract = Contract(product, self.unit.lanes if lanes[out.name] else 1)
+            contract = Contract(product, lanes[out.name])
             contracts.append(None if fold is None else contract)
         return tuple(contracts)
 

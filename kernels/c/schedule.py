@@ -27,7 +27,19 @@ def tilings(nest: Nest, unit: Unit) -> list[Tiling] | None:
     if len(groups) == 2 and not unit.strided and _rows_in_common(*groups):
         groups = [groups[0] + groups[1]]
     found = [_tiling(nest, tuple(group), unit) for group in groups]
-    return None if None in found else [t for t in found if t is not None]
+    kept = [t for t in found if t is not None and all(_keeps(t, out) for out in t.outs)]
+    return kept if len(kept) == len(found) else None
+
+
+def sums(tiling: Tiling, out: Out) -> int:
+    """In how many sums the terms of `out` are collected."""
+    return tiling.unit.lanes if tiling.lanes not in out.dims else 1
+
+
+def _keeps(tiling: Tiling, out: Out) -> bool:
+    """Whether `tiling` keeps the contract of `out`, if it has one yet."""
+    contract = out.fold.contract if out.fold is not None else None
+    return contract is None or contract.lanes == sums(tiling, out)
 
 
 def _rows_in_common(folds: Sequence[Out], maps: Sequence[Out]) -> bool:
