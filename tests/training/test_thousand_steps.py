@@ -19,7 +19,8 @@ from edgetrain.workloads import REFERENCES, model_file
 from tests.support import needs_tool
 
 STEPS = 1000
-CORES = {b.core: b.name for b in all_boards() if "f32" in b.features and b.qemu is not None}
+EMULATED = [b for b in all_boards() if "f32" in b.features and b.qemu is not None]
+CORES = {b.core: b.name for b in reversed(EMULATED)}
 BOARDS = sorted(CORES.values())
 BUILDS = [(compiler, level) for compiler in ("gcc", "clang") for level in ("-O0", "-O3")]
 

@@ -1,0 +1,86 @@
+"""What training programs are made of, and one of them as a project that was verified."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+from edgetrain.board import Board, all_boards
+from edgetrain.compiler.ops.loss import LOSSES
+from edgetrain.compiler.ops.schedule import SCHEDULES
+from edgetrain.compiler.rules import RULES, Learning
+from edgetrain.pipeline import Program, compile_model, write_project
+from edgetrain.verify import VerifyReport, verify
+from tests.fuzz.pairwise import covering_array
+from tests.training.models import random_layers, write_mlp
+
+Case = Mapping[str, Any]
+
+STEPS = 50
+SIZES = ((9, 2), (7, 5, 3), (16, 8, 4), (25, 12, 6, 3), (18, 33, 5))
+"""With tails for lanes of 2, 4 and 8, without any, and with more than two rounds of lanes."""
+ACTIVATIONS = ("Relu", "LeakyRelu", "Sigmoid", "Tanh", "Identity")
+FIXED: dict[str, Any] = {"rate": 2.0**-6, "schedule_steps": 20, "warmup": 3}
+"""Fields of Learning that are the same in every case."""
+
+RUNNABLE = tuple(b for b in all_boards() if b.qemu is not None or b.architecture == "host")
+FLOATS = {"f16", "fma16", "f32", "fma32", "mve-fp", "rvv", "rvv-fp16"}
+
+
+def arithmetic(board: Board) -> str:
+    """How a board computes with floats: boards of which this is equal share contracts and most of
+    their kernels."""
+    has = FLOATS.intersection(board.features)
+    return "+".join([*sorted(has), *["arm"] * (board.architecture == "cortex_m")] if has else [])
+
+
+FACTORS: dict[str, Sequence[Any]] = {
+    "sizes": SIZES,
+    "activation": ACTIVATIONS,
+    "rule": tuple(RULES),
+    "board": tuple(board.name for board in RUNNABLE),
+    # The others are fields of Learning.
+    "loss": tuple(LOSSES),
+    "decay": (0.0, 0.01),
+    "schedule": tuple(SCHEDULES),
+}
+
+
+def valid(case: Case) -> bool:
+    """Whether the values of a case, or of the part of one that is decided, go together."""
+    return True
+
+
+def covering_cases(seed: int) -> list[Case]:
+    """Few cases in which every two values meet; of the boards, every arithmetic meets every value,
+    and the boards of one arithmetic take turns."""
+    kinds: dict[str, list[str]] = {}
+    for board in RUNNABLE:
+        kinds.setdefault(arithmetic(board), []).append(board.name)
+    factors = {**FACTORS, "board": [names[0] for names in kinds.values()]}
+    turns = {names[0]: cycle(names) for names in kinds.values()}
+    rows = covering_array(factors, valid, seed)
+    return [{**row, "board": next(turns[row["board"]])} for row in rows]
+
+
+def key(case: Case) -> str:
+    """A case in one line."""
+    return json.dumps(case, default=str)
+
+
+def compile_case(case: Case, scratch: Path) -> Program:
+    """The program of a case."""
+    weights, biases = random_layers(case["sizes"], seed=len(key(case)))
+    path = write_mlp(scratch / "net.onnx", weights, biases, case["activation"])
+    named = {field.name for field in fields(Learning)}
+    how = Learning(**FIXED, **{name: value for name, value in case.items() if name in named})
+    return compile_model(path, case["board"], learn=case["rule"], how=how)
+
+
+def run_case(case: Case, scratch: Path) -> VerifyReport:
+    """Builds a case in the empty folder `scratch`, and runs it beside the simulator."""
+    write_project(compile_case(case, scratch), scratch / "out")
+    link = "host" if case["board"] == "host" else "qemu"
+    return verify(scratch / "out", samples=STEPS, link=link)
