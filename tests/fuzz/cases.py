@@ -45,6 +45,7 @@ FACTORS: dict[str, Sequence[Any]] = {
     "loss": tuple(LOSSES),
     "decay": (0.0, 0.01),
     "schedule": tuple(SCHEDULES),
+    "batch": (1, 3),
 }
 
 
