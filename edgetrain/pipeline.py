@@ -4,7 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.files import write_whole
 from edgetrain.compiler.graph import Graph
 from edgetrain.compiler.kernel import Target
+from edgetrain.compiler.onnx_io.export import export_graph
 from edgetrain.compiler.onnx_io.load import import_model
 from edgetrain.compiler.passes import run_passes, training_passes
 from edgetrain.compiler.plan import plan
@@ -37,11 +38,20 @@ LINK_BYTES = 60_000
 """The most that the inputs or outputs of an entry may hold where an image is built: et_link.c."""
 REPORT_FILE = "report.json"
 IMAGE_FILE = "firmware.elf"
+MODEL_FILE = "model.onnx"
+INFERENCE_FILE = "inference.onnx"
+"""Beside the training step in MODEL_FILE."""
 
 
 @dataclass(frozen=True)
 class Program(CompiledProgram):
-    """A compiled program that can be run here."""
+    """A compiled program that can be run here.
+
+    `sources`: the graphs of `infer` and, where it learns, `train_step` before any pass; none where
+    the program was opened.
+    """
+
+    sources: tuple[Graph, ...] = field(default=(), compare=False, repr=False)
 
     def simulator(self) -> Simulator:
         """A fresh simulated device."""
@@ -92,11 +102,13 @@ def compile_model(
     target = load_board(board) if isinstance(board, str) else board
     features = frozenset(target.features)
     imported = import_model(model)
-    graphs: list[Graph] = [run_passes(imported.graph)]
+    sources: tuple[Graph, ...] = (imported.graph,)
     metadata: dict[str, Any] = {}
     if learn is not None:
-        graphs = _learning_graphs(imported.graph, learn, how or Learning(), features)
+        sources = _learning_graphs(imported.graph, learn, how or Learning())
         metadata["learn"] = {"rule": learn, **asdict(how or Learning())}
+    graphs = [run_passes(sources[0])]
+    graphs += [run_passes(step, training_passes(features)) for step in sources[1:]]
     can = read_can_model(imported.metadata)
     if can is not None:
         graphs.append(run_passes(can_frame_graph(imported, can)))
@@ -108,18 +120,16 @@ def compile_model(
         imported.output_code,
         metadata,
     )
-    return _runnable(compiled)
+    return _runnable(compiled, sources)
 
 
-def _learning_graphs(
-    graph: Graph, learn: str, how: Learning, features: frozenset[str]
-) -> list[Graph]:
+def _learning_graphs(graph: Graph, learn: str, how: Learning) -> tuple[Graph, Graph]:
     """`infer` over parameters in state, and `train_step`."""
     rule = RULES.get(learn)
     if rule is None:
         raise InputError(f"unknown rule {learn!r}", remedy=f"known: {', '.join(RULES)}")
-    infer = run_passes(with_parameters(graph))
-    return [infer, run_passes(rule.apply(infer, how), training_passes(features))]
+    infer = with_parameters(graph)
+    return infer, rule.apply(infer, how)
 
 
 def open_project(directory: str | Path) -> Program:
@@ -127,8 +137,9 @@ def open_project(directory: str | Path) -> Program:
     return _runnable(load_program(Path(directory)))
 
 
-def _runnable(compiled: CompiledProgram) -> Program:
-    return Program(**{f.name: getattr(compiled, f.name) for f in fields(CompiledProgram)})
+def _runnable(compiled: CompiledProgram, sources: tuple[Graph, ...] = ()) -> Program:
+    parts = {f.name: getattr(compiled, f.name) for f in fields(CompiledProgram)}
+    return Program(**parts, sources=sources)
 
 
 def write_project(
@@ -161,6 +172,10 @@ def write_project(
         sources = print_program(program, digest, VERSION, board.features, unroll=unroll)
         for name, text in sources.items():
             write_whole(work / "src" / name, text.encode())
+        # The last entry is what the project is for.
+        files = zip((MODEL_FILE, INFERENCE_FILE), reversed(program.sources), strict=False)
+        for name, graph in files:
+            write_whole(work / name, export_graph(graph))
         image = None
         if with_image:
             flags = _numeric_flags(program, board)

@@ -1,1 +1,1 @@
-"""The only importers of onnx: model files in."""
+"""The only importers of onnx: model files in and out."""

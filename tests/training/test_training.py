@@ -9,6 +9,7 @@ import pytest
 from edgetrain.board import load_board
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.kernel import Target
+from edgetrain.compiler.onnx_io.export import export_graph
 from edgetrain.compiler.onnx_io.load import import_model
 from edgetrain.compiler.passes import run_passes
 from edgetrain.compiler.passes.dead_nodes import DeadNodes
@@ -22,6 +23,7 @@ from edgetrain.pipeline import IMAGE_FILE, compile_model, write_project
 from edgetrain.simulator import Simulator
 from edgetrain.verify import verify
 from edgetrain.workloads import model_file
+from tests.oracles.onnxruntime_runs import Device
 from tests.support import needs_tool
 from tests.training.models import random_layers, write_mlp
 
@@ -41,11 +43,16 @@ def test_the_workload_learns_as_it_is_known_to() -> None:
     assert network is not None
     samples = network.samples
     with model_file(network.name) as path:
-        simulator = compile_model(path, learn="sgd", how=network.learning).simulator()
+        program = compile_model(path, learn="sgd", how=network.learning)
+    simulator, onnxruntime = program.simulator(), Device(export_graph(program.sources[-1]))
     assert mean_loss(simulator, samples) == pytest.approx(1.609152, abs=5e-7)
     for step in range(1000):
-        simulator.train_step(samples[step % 10], step % 10 % 5)
+        for device in (simulator, onnxruntime):
+            device.train_step(samples[step % 10], step % 10 % 5)
     assert mean_loss(simulator, samples) == pytest.approx(0.049956, abs=5e-7)
+    for name, array in simulator.state.items():
+        # A thousand roundings of 2^-24 of numbers of order 1; 2.4e-7 is found.
+        np.testing.assert_allclose(onnxruntime.state[name], array, atol=2e-6, rtol=0, err_msg=name)
 
 
 @pytest.mark.parametrize("learn", sorted(RULES))

@@ -1,0 +1,24 @@
+"""One file per family of ops, as in compiler/ops/."""
+
+from edgetrain.compiler.onnx_io.expansions import (
+    activation,
+    arithmetic,
+    dense,
+    loss,
+    optimiser,
+    quantisation,
+    selection,
+)
+from edgetrain.compiler.onnx_io.expansions.registry import EXPANSIONS, INEXPRESSIBLE
+
+__all__ = [
+    "EXPANSIONS",
+    "INEXPRESSIBLE",
+    "activation",
+    "arithmetic",
+    "dense",
+    "loss",
+    "optimiser",
+    "quantisation",
+    "selection",
+]

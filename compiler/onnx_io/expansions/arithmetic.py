@@ -1,0 +1,20 @@
+"""Elementwise arithmetic."""
+
+from edgetrain.compiler.graph import Node
+from edgetrain.compiler.onnx_io.emitter import Emitter
+from edgetrain.compiler.onnx_io.expansions.registry import expands
+
+
+@expands("affine")
+def affine(e: Emitter, node: Node, x: str, a: str, b: str) -> str:
+    return e.node("Add", e.node("Mul", x, a), b)
+
+
+@expands("mul")
+def mul(e: Emitter, node: Node, a: str, b: str) -> str:
+    return e.node("Mul", a, b)
+
+
+@expands("add")
+def add(e: Emitter, node: Node, a: str, b: str) -> str:
+    return e.node("Add", a, b)

@@ -1,0 +1,21 @@
+"""Fully connected layers."""
+
+from edgetrain.compiler.graph import Node
+from edgetrain.compiler.onnx_io.emitter import Emitter
+from edgetrain.compiler.onnx_io.expansions.registry import column, expands
+
+
+@expands("matmul")
+def matmul(e: Emitter, node: Node, x: str, w: str, b: str | None = None) -> str:
+    product = e.node("MatMul", x, w)
+    return product if b is None else e.node("Add", product, b)
+
+
+@expands("matmul_t")
+def matmul_t(e: Emitter, node: Node, d: str, w: str) -> str:
+    return e.node("MatMul", w, d)
+
+
+@expands("outer")
+def outer(e: Emitter, node: Node, x: str, d: str) -> str:
+    return e.node("Mul", column(e, x), d)

@@ -1,0 +1,100 @@
+"""Losses and their gradients."""
+
+from edgetrain.compiler.graph import Node
+from edgetrain.compiler.onnx_io.emitter import Emitter, element_type
+from edgetrain.compiler.onnx_io.expansions.registry import expands, total
+from edgetrain.compiler.types import Scalar
+
+
+def _is_label(e: Emitter, label: str, classes: int) -> str:
+    """Which class is the labelled one; a single output stands for class 1."""
+    indices = range(classes) if classes > 1 else (1,)
+    return e.node("Equal", e.integers(*indices), label)
+
+
+def _one_hot(e: Emitter, label: str, classes: int, scalar: Scalar) -> str:
+    return e.node("Cast", _is_label(e, label, classes), to=element_type(scalar))
+
+
+@expands("greatest")
+def greatest(e: Emitter, node: Node, z: str, _again: str) -> str:
+    return e.node("ReduceMax", z, keepdims=0)
+
+
+@expands("exp_shifted")
+def exp_shifted(e: Emitter, node: Node, z: str, m: str) -> str:
+    return e.node("Exp", e.node("Sub", z, m))
+
+
+@expands("sum")
+def sum_(e: Emitter, node: Node, z: str) -> str:
+    return total(e, z)
+
+
+@expands("cross_entropy")
+def cross_entropy(e: Emitter, node: Node, label: str, z: str, m: str, s: str) -> str:
+    return e.node("Sub", e.node("Log", s), e.node("Sub", e.node("Gather", z, label), m))
+
+
+@expands("cross_entropy_gradient")
+def cross_entropy_gradient(e: Emitter, node: Node, exps: str, s: str, label: str) -> str:
+    kind = node.inputs[0].type
+    wanted = _one_hot(e, label, kind.shape[0], kind.scalar)
+    return e.node("Sub", e.node("Div", exps, s), wanted)
+
+
+@expands("squared_error")
+def squared_error(e: Emitter, node: Node, z: str, t: str) -> str:
+    kind = node.inputs[0].type
+    difference = e.node("Sub", z, t)
+    squares = total(e, e.node("Mul", difference, difference))
+    return e.node("Mul", squares, e.number(1 / kind.shape[0], kind.scalar))
+
+
+@expands("squared_error_gradient")
+def squared_error_gradient(e: Emitter, node: Node, z: str, t: str) -> str:
+    kind = node.inputs[0].type
+    return e.node("Mul", e.node("Sub", z, t), e.number(2 / kind.shape[0], kind.scalar))
+
+
+def _violations(e: Emitter, node: Node, label: str, z: str) -> str:
+    """By how much each class comes too near to the labelled one, 0 for that class itself."""
+    kind = node.inputs[1].type
+    zero, one = (e.number(value, kind.scalar) for value in (0, 1))
+    margin = e.node("Add", e.node("Sub", z, e.node("Gather", z, label)), one)
+    is_label = _is_label(e, label, kind.shape[0])
+    return e.node("Where", is_label, zero, e.node("Relu", margin))
+
+
+@expands("hinge")
+def hinge(e: Emitter, node: Node, label: str, z: str, _again: str) -> str:
+    return total(e, _violations(e, node, label, z))
+
+
+@expands("hinge_active")
+def hinge_active(e: Emitter, node: Node, label: str, z: str, _again: str) -> str:
+    scalar = node.inputs[1].type.scalar
+    violated = e.node("Greater", _violations(e, node, label, z), e.number(0, scalar))
+    return e.node("Cast", violated, to=element_type(scalar))
+
+
+@expands("hinge_gradient")
+def hinge_gradient(e: Emitter, node: Node, label: str, active: str, count: str) -> str:
+    is_label = _is_label(e, label, node.inputs[1].type.shape[0])
+    return e.node("Where", is_label, e.node("Neg", count), active)
+
+
+@expands("binary_cross_entropy")
+def binary_cross_entropy(e: Emitter, node: Node, label: str, z: str) -> str:
+    kind = node.inputs[1].type
+    soft = e.node("Softplus", e.node("Neg", e.node("Abs", z)))
+    wanted = _one_hot(e, label, kind.shape[0], kind.scalar)
+    linear = e.node("Sub", e.node("Relu", z), e.node("Mul", z, wanted))
+    return total(e, e.node("Add", linear, soft))
+
+
+@expands("binary_cross_entropy_gradient")
+def binary_cross_entropy_gradient(e: Emitter, node: Node, label: str, z: str) -> str:
+    kind = node.inputs[1].type
+    wanted = _one_hot(e, label, kind.shape[0], kind.scalar)
+    return e.node("Sub", e.node("Sigmoid", z), wanted)

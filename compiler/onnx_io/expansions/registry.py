@@ -1,0 +1,47 @@
+"""The table of expansions: each op as plain ONNX operators.
+
+They are written apart from the ops' meanings, so that a graph in the file can judge them.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from edgetrain.compiler.onnx_io.emitter import Emitter
+
+Expansion: TypeAlias = Callable[..., str | tuple[str, ...]]
+"""(emitter, node, name of each operand …) → the names of its results."""
+
+EXPANSIONS: dict[str, Expansion] = {}
+INEXPRESSIBLE: dict[str, str] = {}
+"""Op → why standard operators cannot say it.  A graph with such an op has no ONNX file."""
+
+
+def expands(op: str) -> Callable[[Expansion], Expansion]:
+    """Enter the decorated function into the table as the expansion of `op`."""
+
+    def enter(expansion: Expansion) -> Expansion:
+        EXPANSIONS[op] = expansion
+        return expansion
+
+    return enter
+
+
+def column(e: Emitter, vector: str) -> str:
+    """The vector (N) as (N, 1)."""
+    return e.node("Unsqueeze", vector, e.integers(1))
+
+
+def total(e: Emitter, x: str) -> str:
+    """The sum of all elements, of no axis."""
+    return e.node("ReduceSum", x, keepdims=0)
+
+
+def at_least(e: Emitter, x: str, least: str) -> str:
+    """The integers `x`, or `least` where that is greater."""
+    # onnxruntime's Max, Min and Clip of INT64 err beyond 32 bits (1.31); its comparisons do not.
+    return e.node("Where", e.node("Less", x, least), least, x)
+
+
+def at_most(e: Emitter, x: str, most: str) -> str:
+    """The integers `x`, or `most` where that is less."""
+    return e.node("Where", e.node("Less", most, x), most, x)
