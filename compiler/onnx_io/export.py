@@ -23,7 +23,7 @@ def export_graph(graph: Graph) -> bytes:
     names |= {state.current: state.current.name for state in graph.states}
     held = [*graph.constants.items(), *((s.current, s.initial) for s in graph.states)]
     for value, array in held:
-        e.tensor(value.name, np.ascontiguousarray(array, element_dtype(value.type.scalar)))
+        e.tensor(value.name, np.asarray(array, element_dtype(value.type.scalar), order="C"))
     results = list(zip(graph.output_names, graph.outputs, strict=True))
     results += [(f"{s.current.name}_next", s.next) for s in graph.states if s.next != s.current]
     wanted = {value: name for name, value in reversed(results)}

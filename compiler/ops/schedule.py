@@ -82,6 +82,15 @@ SCHEDULES: dict[str, Callable[[Expr, int, float], Expr]] = {
 """Name → the share of the rate at a step, for a schedule of `steps` and a final `factor`."""
 
 
+@register("count", lambda rng: Example((TensorType((), Int(0, int(rng.integers(1, 9)))),)))
+def count(step: TensorType) -> Nest:
+    """y = step + 1, or the greatest number of step's type if that is less; step scalar."""
+    assert isinstance(step.scalar, Int)
+    read = Read("step", (), step)
+    following = minimum(add(read.value, 1), step.scalar.hi)
+    return Nest((), (read,), (Out("y", (), step.scalar, following),))
+
+
 def _example(rng: Generator) -> Example:
     attributes = {
         "schedule": str(rng.choice(list(SCHEDULES))),

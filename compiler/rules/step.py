@@ -2,10 +2,8 @@
 
 import numpy as np
 
-from edgetrain.compiler.expr import add, minimum
 from edgetrain.compiler.graph import GraphBuilder, Value
-from edgetrain.compiler.nest import Nest, Out, Read
-from edgetrain.compiler.types import Int, TensorType
+from edgetrain.compiler.types import Int
 
 NAME = "step"
 COUNT = Int(0, 2**31 - 2)
@@ -21,8 +19,5 @@ def step_counter(b: GraphBuilder) -> Value:
     if known is not None:
         return known
     counter = b.state(NAME, np.array(0, np.int32), COUNT)
-    read = Read("step", (), TensorType((), COUNT))
-    following = minimum(add(read.value, 1), COUNT.hi)
-    nest = Nest((), (read,), (Out("y", (), COUNT, following),))
-    b.update(counter, b.nest(nest, counter, op="count")[0])
+    b.update(counter, b.apply("count", counter))
     return counter

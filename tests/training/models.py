@@ -11,11 +11,21 @@ from edgetrain.networks import Floats, float_mlp
 
 
 def write_mlp(
-    path: Path, weights: Sequence[Floats], biases: Sequence[Floats], activation: str = "Relu"
+    path: Path,
+    weights: Sequence[Floats],
+    biases: Sequence[Floats],
+    activation: str | Sequence[str] = "Relu",
 ) -> Path:
-    """A chain of linear layers, weights (K, N), with `activation` (an ONNX op) between them."""
-    slope = {"alpha": 0.125} if activation == "LeakyRelu" else {}
-    onnx.save(float_mlp(weights, biases, activation, **slope), str(path))
+    """A chain of linear layers, weights (K, N), with `activation` (an ONNX op, or one for each gap)
+    between them."""
+    model = float_mlp(weights, biases)
+    gaps = [node for node in model.graph.node if node.op_type == "Relu"]
+    activations = [activation] * len(gaps) if isinstance(activation, str) else activation
+    for node, op in zip(gaps, activations, strict=True):
+        node.op_type = op
+        if op == "LeakyRelu":
+            node.attribute.append(onnx.helper.make_attribute("alpha", 0.125))
+    onnx.save(model, str(path))
     return path
 
 

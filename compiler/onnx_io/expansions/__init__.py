@@ -7,6 +7,7 @@ from edgetrain.compiler.onnx_io.expansions import (
     loss,
     optimiser,
     quantisation,
+    schedule,
     selection,
 )
 from edgetrain.compiler.onnx_io.expansions.registry import EXPANSIONS, INEXPRESSIBLE
@@ -20,5 +21,6 @@ __all__ = [
     "loss",
     "optimiser",
     "quantisation",
+    "schedule",
     "selection",
 ]
