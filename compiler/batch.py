@@ -13,6 +13,8 @@ from edgetrain.compiler.types import Float, TensorType
 
 BATCH = "b"
 """The name of the dim over the samples."""
+LIFTED = "_batch"
+"""Ends the name of an op that is done for every sample, or summed over them."""
 
 
 def over_batch(
@@ -37,7 +39,7 @@ def over_batch(
         nest, op = node.nest, node.op
         if lifted & set(node.inputs):
             nest = lift_nest(nest, [value in lifted for value in node.inputs], size)
-            op = f"{op}_batch"
+            op += LIFTED
             (*_, result) = node.outputs
             if result in summed and result not in used and nest.outs[0].fold is None:
                 nest = _sum_of_map(nest)
@@ -47,7 +49,7 @@ def over_batch(
         known |= dict(zip(node.outputs, results, strict=True))
     for value in summed:
         if value in lifted:
-            (known[value],) = b.nest(_sum(known[value].type), known[value], op="sum_batch")
+            (known[value],) = b.nest(_sum(known[value].type), known[value], op="batch_sum")
     for state in graph.states:
         if state.next != state.current:
             b.update(known[state.current], known[state.next])
@@ -59,7 +61,7 @@ def mean(b: GraphBuilder, values: Value) -> Value:
     nest = _sum(values.type)
     (out,) = nest.outs
     body = mul(out.body, 1 / values.type.size)
-    return b.nest(replace(nest, outs=(replace(out, body=body),)), values, op="mean_batch")[0]
+    return b.nest(replace(nest, outs=(replace(out, body=body),)), values, op="batch_mean")[0]
 
 
 def lift_nest(nest: Nest, batched: Collection[bool], size: int) -> Nest:

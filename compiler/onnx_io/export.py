@@ -3,10 +3,12 @@
 import numpy as np
 from onnx import helper
 
+from edgetrain.compiler.batch import BATCH, LIFTED
 from edgetrain.compiler.graph import Graph, Node, Value
 from edgetrain.compiler.onnx_io.emitter import Emitter, element_dtype, value_info
 from edgetrain.compiler.onnx_io.expansions import EXPANSIONS
 
+OVER_BATCH = {"batch_sum": "ReduceSum", "batch_mean": "ReduceMean"}
 OPSET, IR_VERSION = 18, 8
 """The lowest that have all operators in use, for the sake of other people's tools."""
 
@@ -56,9 +58,18 @@ def _expand(
 ) -> dict[Value, str]:
     """The names of the results of `node`, whose ONNX nodes are appended."""
     e.stem, since = f"{node.outputs[0].name}.{node.op}", len(e.nodes)
-    made = EXPANSIONS[node.op](e, node, *(names[v] for v in node.inputs))
+    operands = [names[v] for v in node.inputs]
+    if node.op in OVER_BATCH:
+        made: str | tuple[str, ...] = e.node(
+            OVER_BATCH[node.op], *operands, e.integers(0), keepdims=0
+        )
+    else:
+        made = EXPANSIONS[node.op.removesuffix(LIFTED)](e, node, *operands)
     found = {}
-    for value, result in zip(node.outputs, (made,) if isinstance(made, str) else made, strict=True):
+    results = (made,) if isinstance(made, str) else made
+    for value, result, out in zip(node.outputs, results, node.nest.outs, strict=True):
+        if node.op.endswith(LIFTED) and BATCH not in out.dims:
+            result = e.node("ReduceSum", result, e.integers(0), keepdims=0)
         found[value] = wanted.get(value, value.name)
         e.rename(result, found[value], since)
     return found

@@ -24,13 +24,15 @@ MANY_STEPS = 1e-5
 at these rates learning draws two runs together rather than apart."""
 
 
-def samples(loss: str, count: int) -> list[tuple[NDArray[np.float32], Any]]:
+def samples(loss: str, count: int, batch: int = 1) -> list[tuple[NDArray[np.float32], Any]]:
     rng = np.random.default_rng(len(loss))
+    shape = (batch,) if batch > 1 else ()
     drawn: list[tuple[NDArray[np.float32], Any]] = []
     for _ in range(count):
-        x = rng.normal(0, 1, SIZES[0]).astype(np.float32)
-        mse = not LOSSES[loss].classifies
-        target = rng.normal(0, 1, SIZES[-1]).astype(np.float32) if mse else rng.integers(SIZES[-1])
+        x = rng.normal(0, 1, (*shape, SIZES[0])).astype(np.float32)
+        target: Any = rng.integers(SIZES[-1], size=shape)
+        if not LOSSES[loss].classifies:
+            target = rng.normal(0, 1, (*shape, SIZES[-1])).astype(np.float32)
         drawn.append((x, target))
     return drawn
 
@@ -46,7 +48,7 @@ def follow(
     write_project(program, directory / "out", with_image=False)
     device = Device((directory / "out" / MODEL_FILE).read_bytes())
     simulator = program.simulator()
-    drawn = samples(how.loss, min(steps, 10))
+    drawn = samples(how.loss, min(steps, 10), how.batch)
     for step in range(steps):
         x, target = drawn[step % len(drawn)]
         assert device.train_step(x, target) == pytest.approx(
@@ -63,6 +65,12 @@ def follow(
 def test_one_step(loss: str, rule: str, decay: float, tmp_path: Path) -> None:
     how = Learning(loss=loss, rate=0.05, decay=decay)
     follow(tmp_path, how, rule, list(ACTIVATIONS), 1, ONE_STEP)
+
+
+@pytest.mark.parametrize("loss", sorted(LOSSES))
+def test_a_batch(loss: str, tmp_path: Path) -> None:
+    how = Learning(loss=loss, rate=0.05, batch=3)
+    follow(tmp_path, how, "momentum", list(ACTIVATIONS), 2, 2 * ONE_STEP)
 
 
 @pytest.mark.parametrize("schedule", sorted(SCHEDULES))

@@ -15,6 +15,11 @@ def mul(e: Emitter, node: Node, a: str, b: str) -> str:
     return e.node("Mul", a, b)
 
 
+@expands("scale")
+def scale(e: Emitter, node: Node, x: str) -> str:
+    return e.node("Mul", x, e.number(node.attributes["factor"], node.inputs[0].type.scalar))
+
+
 @expands("add")
 def add(e: Emitter, node: Node, a: str, b: str) -> str:
     return e.node("Add", a, b)

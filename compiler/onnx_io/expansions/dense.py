@@ -13,9 +13,10 @@ def matmul(e: Emitter, node: Node, x: str, w: str, b: str | None = None) -> str:
 
 @expands("matmul_t")
 def matmul_t(e: Emitter, node: Node, d: str, w: str) -> str:
-    return e.node("MatMul", w, d)
+    return e.node("MatMul", d, e.node("Transpose", w))
 
 
 @expands("outer")
 def outer(e: Emitter, node: Node, x: str, d: str) -> str:
-    return e.node("Mul", column(e, x), d)
+    row = e.node("Unsqueeze", d, e.integers(-2))
+    return e.node("Mul", column(e, x), row)

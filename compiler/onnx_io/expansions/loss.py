@@ -2,28 +2,35 @@
 
 from edgetrain.compiler.graph import Node
 from edgetrain.compiler.onnx_io.emitter import Emitter, element_type
-from edgetrain.compiler.onnx_io.expansions.registry import expands, total
+from edgetrain.compiler.onnx_io.expansions.registry import expands, spread, total
 from edgetrain.compiler.types import Scalar
 
 
-def _is_label(e: Emitter, label: str, classes: int) -> str:
-    """Which class is the labelled one; a single output stands for class 1."""
+def _is_label(e: Emitter, node: Node, position: int, label: str, classes: int) -> str:
+    """Which class is the labelled one, operand `position`; a single output stands for class 1."""
     indices = range(classes) if classes > 1 else (1,)
-    return e.node("Equal", e.integers(*indices), label)
+    return e.node("Equal", e.integers(*indices), spread(e, node, position, label))
 
 
-def _one_hot(e: Emitter, label: str, classes: int, scalar: Scalar) -> str:
-    return e.node("Cast", _is_label(e, label, classes), to=element_type(scalar))
+def _picked(e: Emitter, node: Node, label: str, z: str) -> str:
+    """z[label], of operands (label, z …)."""
+    kind = node.inputs[1].type
+    is_label = _is_label(e, node, 0, label, kind.shape[-1])
+    return total(e, e.node("Where", is_label, z, e.number(0, kind.scalar)))
+
+
+def _one_hot(e: Emitter, is_label: str, scalar: Scalar) -> str:
+    return e.node("Cast", is_label, to=element_type(scalar))
 
 
 @expands("greatest")
 def greatest(e: Emitter, node: Node, z: str, _again: str) -> str:
-    return e.node("ReduceMax", z, keepdims=0)
+    return e.node("ReduceMax", z, e.integers(-1), keepdims=0)
 
 
 @expands("exp_shifted")
 def exp_shifted(e: Emitter, node: Node, z: str, m: str) -> str:
-    return e.node("Exp", e.node("Sub", z, m))
+    return e.node("Exp", e.node("Sub", z, spread(e, node, 1, m)))
 
 
 @expands("sum")
@@ -33,14 +40,14 @@ def sum_(e: Emitter, node: Node, z: str) -> str:
 
 @expands("cross_entropy")
 def cross_entropy(e: Emitter, node: Node, label: str, z: str, m: str, s: str) -> str:
-    return e.node("Sub", e.node("Log", s), e.node("Sub", e.node("Gather", z, label), m))
+    return e.node("Sub", e.node("Log", s), e.node("Sub", _picked(e, node, label, z), m))
 
 
 @expands("cross_entropy_gradient")
 def cross_entropy_gradient(e: Emitter, node: Node, exps: str, s: str, label: str) -> str:
     kind = node.inputs[0].type
-    wanted = _one_hot(e, label, kind.shape[0], kind.scalar)
-    return e.node("Sub", e.node("Div", exps, s), wanted)
+    wanted = _one_hot(e, _is_label(e, node, 2, label, kind.shape[-1]), kind.scalar)
+    return e.node("Sub", e.node("Div", exps, spread(e, node, 1, s)), wanted)
 
 
 @expands("squared_error")
@@ -48,21 +55,22 @@ def squared_error(e: Emitter, node: Node, z: str, t: str) -> str:
     kind = node.inputs[0].type
     difference = e.node("Sub", z, t)
     squares = total(e, e.node("Mul", difference, difference))
-    return e.node("Mul", squares, e.number(1 / kind.shape[0], kind.scalar))
+    return e.node("Mul", squares, e.number(1 / kind.shape[-1], kind.scalar))
 
 
 @expands("squared_error_gradient")
 def squared_error_gradient(e: Emitter, node: Node, z: str, t: str) -> str:
     kind = node.inputs[0].type
-    return e.node("Mul", e.node("Sub", z, t), e.number(2 / kind.shape[0], kind.scalar))
+    return e.node("Mul", e.node("Sub", z, t), e.number(2 / kind.shape[-1], kind.scalar))
 
 
 def _violations(e: Emitter, node: Node, label: str, z: str) -> str:
     """By how much each class comes too near to the labelled one, 0 for that class itself."""
     kind = node.inputs[1].type
     zero, one = (e.number(value, kind.scalar) for value in (0, 1))
-    margin = e.node("Add", e.node("Sub", z, e.node("Gather", z, label)), one)
-    is_label = _is_label(e, label, kind.shape[0])
+    picked = spread(e, node, 0, _picked(e, node, label, z))
+    margin = e.node("Add", e.node("Sub", z, picked), one)
+    is_label = _is_label(e, node, 0, label, kind.shape[-1])
     return e.node("Where", is_label, zero, e.node("Relu", margin))
 
 
@@ -80,15 +88,15 @@ def hinge_active(e: Emitter, node: Node, label: str, z: str, _again: str) -> str
 
 @expands("hinge_gradient")
 def hinge_gradient(e: Emitter, node: Node, label: str, active: str, count: str) -> str:
-    is_label = _is_label(e, label, node.inputs[1].type.shape[0])
-    return e.node("Where", is_label, e.node("Neg", count), active)
+    is_label = _is_label(e, node, 0, label, node.inputs[1].type.shape[-1])
+    return e.node("Where", is_label, e.node("Neg", spread(e, node, 2, count)), active)
 
 
 @expands("binary_cross_entropy")
 def binary_cross_entropy(e: Emitter, node: Node, label: str, z: str) -> str:
     kind = node.inputs[1].type
     soft = e.node("Softplus", e.node("Neg", e.node("Abs", z)))
-    wanted = _one_hot(e, label, kind.shape[0], kind.scalar)
+    wanted = _one_hot(e, _is_label(e, node, 0, label, kind.shape[-1]), kind.scalar)
     linear = e.node("Sub", e.node("Relu", z), e.node("Mul", z, wanted))
     return total(e, e.node("Add", linear, soft))
 
@@ -96,5 +104,5 @@ def binary_cross_entropy(e: Emitter, node: Node, label: str, z: str) -> str:
 @expands("binary_cross_entropy_gradient")
 def binary_cross_entropy_gradient(e: Emitter, node: Node, label: str, z: str) -> str:
     kind = node.inputs[1].type
-    wanted = _one_hot(e, label, kind.shape[0], kind.scalar)
+    wanted = _one_hot(e, _is_label(e, node, 0, label, kind.shape[-1]), kind.scalar)
     return e.node("Sub", e.node("Sigmoid", z), wanted)

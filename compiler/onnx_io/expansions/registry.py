@@ -6,10 +6,15 @@ They are written apart from the ops' meanings, so that a graph in the file can j
 from collections.abc import Callable
 from typing import TypeAlias
 
+from edgetrain.compiler.graph import Node
 from edgetrain.compiler.onnx_io.emitter import Emitter
 
 Expansion: TypeAlias = Callable[..., str | tuple[str, ...]]
-"""(emitter, node, name of each operand …) → the names of its results."""
+"""(emitter, node, name of each operand …) → the names of its results.
+
+An op of a learning network is also given operands that have the samples of a batch as first axis,
+and then gives such results: it works on the last axes.
+"""
 
 EXPANSIONS: dict[str, Expansion] = {}
 INEXPRESSIBLE: dict[str, str] = {}
@@ -26,14 +31,19 @@ def expands(op: str) -> Callable[[Expansion], Expansion]:
     return enter
 
 
-def column(e: Emitter, vector: str) -> str:
-    """The vector (N) as (N, 1)."""
-    return e.node("Unsqueeze", vector, e.integers(1))
+def column(e: Emitter, x: str) -> str:
+    """(…, N) as (…, N, 1)."""
+    return e.node("Unsqueeze", x, e.integers(-1))
 
 
 def total(e: Emitter, x: str) -> str:
-    """The sum of all elements, of no axis."""
-    return e.node("ReduceSum", x, keepdims=0)
+    """The sum over the last axis."""
+    return e.node("ReduceSum", x, e.integers(-1), keepdims=0)
+
+
+def spread(e: Emitter, node: Node, operand: int, name: str) -> str:
+    """The operand, a scalar, so that it meets vectors: for a batch it is one number a sample."""
+    return column(e, name) if node.inputs[operand].type.shape else name
 
 
 def at_least(e: Emitter, x: str, least: str) -> str:
