@@ -6,9 +6,10 @@ BIN := $(VENV)/bin
 TORCH := --no-deps --retries 1 --timeout 15 --extra-index-url https://download.pytorch.org/whl/cpu torch==2.13.0
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 JOBS ?= 2
+MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs tools clean
+.PHONY: help demo test check bench fuzz docs tools clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*  ## /  make \1\t/p' Makefile | expand -t 16
@@ -27,6 +28,9 @@ check: $(VENV)/dev.stamp  ## lint, format and types
 
 bench: $(VENV)/dev.stamp  ## measure speed and sizes
 	$(BIN)/python -m edgetrain.benchmarks
+
+fuzz: $(VENV)/dev.stamp  ## verify training programs of every kind for MINUTES (10), going on where the last run ended
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --jobs $(JOBS) --minutes $(MINUTES)
 
 docs: $(VENV)/demo.stamp  ## bring the generated tables of README.md and docs/ up to date
 	$(BIN)/python tools/docs_tables.py

@@ -41,6 +41,8 @@ _FLAGS = (
     "-fno-asynchronous-unwind-tables",
     "-fomit-frame-pointer",
 )
+_GNU_FLAGS = ("-fstack-usage",)
+_CLANG_FLAGS = ("-fstack-size-section", "-fno-crash-diagnostics")
 # Zig's own defaults instrument C for undefined behaviour.
 _ZIG_CC = ("cc", "-fno-sanitize=all")
 STRICT = (
@@ -122,10 +124,10 @@ def build(
     with tempfile.TemporaryDirectory(dir=directory, prefix=".build-") as scratch:
         objects = {name: Path(scratch, name.replace("/", "_") + ".o") for name in names}
         command = [*tools.compile, *_FLAGS, _LEVEL[optimise], *_defines(board), *extra_flags]
-        command += ["-I.", "-Iboard", "-fstack-usage" if _is_gnu(tools) else "-fstack-size-section"]
+        command += ["-I.", "-Iboard", *(_GNU_FLAGS if _is_gnu(tools) else _CLANG_FLAGS)]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             jobs = [
-                pool.submit(_run, [*command, "-c", name, "-o", str(path)], source)
+                pool.submit(compile_object, [*command, "-c", name, "-o", str(path)], source)
                 for name, path in objects.items()
             ]
         for job in jobs:
@@ -151,6 +153,17 @@ def build(
         image_flash_bytes=whole.flash,
         image_ram_bytes=whole.ram,
     )
+
+
+def compile_object(command: Sequence[str], cwd: Path) -> None:
+    """Runs a compiler; one that crashes is asked again for code that is less clever."""
+    try:
+        _run(command, cwd)
+    except RuntimeError as error:
+        if "frontend command failed" not in str(error):
+            raise
+        # Clang 22's vectoriser of straight-line code, on some functions for RISC-V.
+        _run([*command, "-fno-slp-vectorize"], cwd)
 
 
 def stage(board: Board, directory: Path) -> None:
