@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from edgetrain.compiler.expr import Dim, Expr, lift, mul
-from edgetrain.compiler.graph import Graph, GraphBuilder, Value
+from edgetrain.compiler.graph import Graph, GraphBuilder, Node, Value
 from edgetrain.compiler.nest import Fold, Nest, Out, Read, fold
 from edgetrain.compiler.types import Float, TensorType
 
@@ -41,7 +41,7 @@ def over_batch(
             nest = lift_nest(nest, [value in lifted for value in node.inputs], size)
             op += LIFTED
             (*_, result) = node.outputs
-            if result in summed and result not in used and nest.outs[0].fold is None:
+            if result in summed and result not in used and _spreads(node):
                 nest = _sum_of_map(nest)
             else:
                 lifted.update(node.outputs)
@@ -73,6 +73,14 @@ def lift_nest(nest: Nest, batched: Collection[bool], size: int) -> Nest:
     )
     outs = tuple(replace(out, dims=(BATCH, *out.dims)) for out in nest.outs)
     return Nest(((BATCH, size), *nest.dims), reads, outs)
+
+
+def _spreads(node: Node) -> bool:
+    """Whether a node is a map of operands of lower rank, as x dᵀ is: then its sum over the batch is
+    a fold of products, and the product of a sample has no place of its own."""
+    (out,) = node.nest.outs
+    ranks = [len(value.type.shape) for value in node.inputs]
+    return out.fold is None and max(ranks) < len(out.dims)
 
 
 def _sum_of_map(nest: Nest) -> Nest:

@@ -104,6 +104,16 @@ def compared(report: Comparison, data: dict[str, Any], text: RenderableType) -> 
     "--warmup", type=int, default=0, show_default=True, help="Steps in which the rate rises first."
 )
 @click.option("--batch", type=int, default=1, show_default=True, help="Samples a training step.")
+@click.option(
+    "--update",
+    default="all",
+    show_default=True,
+    metavar="SPEC",
+    help="What learns: all, last, biases, layer0, w0, b0, output channels as w0[2:5], …",
+)
+@click.option(
+    "--budget-ram", metavar="BYTES", help="Learn as much as this RAM holds, as 8000 or 64K."
+)
 @toolchain_option
 @optimise_option
 def compile(model: str, board: str, output: Path | None, no_build: bool, **options: Any) -> Answer:

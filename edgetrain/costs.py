@@ -29,3 +29,22 @@ def _out_macs(nest: Nest, out: Out) -> int:
 
 def _uses(expr: Expr, primitive: str) -> bool:
     return any(isinstance(e, Apply) and e.op == primitive for e in subexpressions(expr))
+
+
+def entry_multiplications(entry: Entry) -> int:
+    """Multiplications, fused ones included, of one run of `entry`."""
+    return sum(_multiplications(call.nest) for call in entry.calls)
+
+
+def _multiplications(nest: Nest) -> int:
+    total = 0
+    for out in nest.outs:
+        total += _count(out.body) * prod(nest.sizes[d] for d in out.dims)
+        if out.fold is not None:
+            total += _count(out.fold.term) * prod(nest.sizes.values())
+    return total
+
+
+def _count(expr: Expr) -> int:
+    nodes = subexpressions(expr)
+    return sum(isinstance(node, Apply) and node.op in ("mul", "fma") for node in nodes)

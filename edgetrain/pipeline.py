@@ -4,7 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from edgetrain.compiler.program_file import (
 from edgetrain.compiler.rules import RULES, Learning
 from edgetrain.compiler.rules.parameters import with_parameters
 from edgetrain.compiler.types import Float
+from edgetrain.costs import entry_multiplications
 from edgetrain.kernels.c.kernels import KERNELS
 from edgetrain.kernels.c.program import print_program
 from edgetrain.simulator import Simulator
@@ -36,6 +37,9 @@ from edgetrain.version import VERSION
 
 LINK_BYTES = 60_000
 """The most that the inputs or outputs of an entry may hold where an image is built: et_link.c."""
+FULL_UPDATE = "full_update"
+"""The metadata that say what a step would cost if every parameter learned."""
+STEP_COSTS = ("state_bytes", "arena_bytes", "step_multiplications")
 REPORT_FILE = "report.json"
 IMAGE_FILE = "firmware.elf"
 MODEL_FILE = "model.onnx"
@@ -68,7 +72,8 @@ class CompileReport:
     """What a compile made.  Bytes are None where nothing was built.
 
     `flash_bytes` and `ram_bytes` are what model and runtime add to a firmware, `image_…` is the
-    whole image with the link server.
+    whole image with the link server.  `update` says which parameters learn, `full_…` what it would
+    cost if all did, and is None where all do.
     """
 
     directory: str
@@ -85,6 +90,11 @@ class CompileReport:
     image_flash_bytes: int | None
     image_ram_bytes: int | None
     toolchain: str | None
+    update: str | None
+    step_multiplications: int | None
+    full_state_bytes: int | None
+    full_arena_bytes: int | None
+    full_step_multiplications: int | None
 
 
 def compile_model(
@@ -107,6 +117,9 @@ def compile_model(
     if learn is not None:
         sources = _learning_graphs(imported.graph, learn, how or Learning())
         metadata["learn"] = {"rule": learn, **asdict(how or Learning())}
+        if how is not None and how.update != "all":
+            full = compile_model(model, target, learn=learn, how=replace(how, update="all"))
+            metadata[FULL_UPDATE] = _step_costs(full)
     graphs = [run_passes(sources[0])]
     graphs += [run_passes(step, training_passes(features)) for step in sources[1:]]
     can = read_can_model(imported.metadata)
@@ -128,7 +141,7 @@ def _learning_graphs(graph: Graph, learn: str, how: Learning) -> tuple[Graph, Gr
     rule = RULES.get(learn)
     if rule is None:
         raise InputError(f"unknown rule {learn!r}", remedy=f"known: {', '.join(RULES)}")
-    infer = with_parameters(graph)
+    infer = with_parameters(graph, how.update)
     return infer, rule.apply(infer, how)
 
 
@@ -226,6 +239,7 @@ def _check_replaceable(directory: Path) -> None:
 
 def _report(program: Program, directory: Path, image: Build | None) -> CompileReport:
     sizes: Mapping[str, Any] = asdict(image) if image else {}
+    full: Mapping[str, int] = program.metadata.get(FULL_UPDATE, {})
     return CompileReport(
         directory=str(directory),
         board=program.target,
@@ -241,7 +255,19 @@ def _report(program: Program, directory: Path, image: Build | None) -> CompileRe
         image_flash_bytes=sizes.get("image_flash_bytes"),
         image_ram_bytes=sizes.get("image_ram_bytes"),
         toolchain=sizes.get("toolchain"),
+        update=program.metadata.get("learn", {}).get("update"),
+        step_multiplications=_step_costs(program).get("step_multiplications"),
+        **{f"full_{name}": full.get(name) for name in STEP_COSTS},
     )
+
+
+def _step_costs(program: CompiledProgram) -> dict[str, int]:
+    """What a training step takes of memory and work; nothing where the program does not learn."""
+    step = next((entry for entry in program.entries if entry.name == "train_step"), None)
+    if step is None:
+        return {}
+    costs = program.state_bytes, program.arena_bytes, entry_multiplications(step)
+    return dict(zip(STEP_COSTS, costs, strict=True))
 
 
 def read_report(directory: str | Path) -> CompileReport:

@@ -1,11 +1,16 @@
 """From a model, named or on file, to a built project where a user expects it."""
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from edgetrain.board import Board, load_board
+from edgetrain.budget import fit_update, parse_bytes
+from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.rules import Learning
-from edgetrain.pipeline import Program, compile_model, write_project
+from edgetrain.pipeline import CompileReport, Program, compile_model, write_project
 from edgetrain.toolchain import Optimise
 from edgetrain.workloads import model_file
 
@@ -28,26 +33,78 @@ def compile_project(
     schedule_factor: float = 0.1,
     warmup: int = 0,
     batch: int = 1,
+    update: str = "all",
+    budget_ram: int | str | None = None,
 ) -> Program:
     """Compiles `model`, a file or a workload's name, for `board`.
 
     `learn` names a rule of `compiler.rules`; the device then also learns, by `loss` and with the
     learning rate `lr`, the weight decay `decay` and, of the rule momentum, `momentum`; `schedule`
     and what follows are how the rate changes (see `Learning`), `batch` the samples of a step.
+    `update` says which parameters learn; or `budget_ram` how many bytes of RAM may be taken, of
+    which as many learn as fit (see `fit_update`; the stack is counted where an image is built).
 
     With `directory` the project is written there, image included unless `with_image` is false;
     without, nothing is.  Raises InputError.
     """
     how = None
     if learn is not None:
-        how = Learning(loss, lr, decay, momentum, schedule, schedule_steps, schedule_factor, warmup)
-    with model_file(model) as path:
-        program = compile_model(path, board, learn=learn, how=how)
-    if directory is not None:
-        write_project(
-            program, directory, toolchain=toolchain, optimise=optimise, with_image=with_image
+        how = Learning(
+            loss=loss,
+            rate=lr,
+            decay=decay,
+            momentum=momentum,
+            schedule=schedule,
+            schedule_steps=schedule_steps,
+            schedule_factor=schedule_factor,
+            warmup=warmup,
+            batch=batch,
+            update=update,
         )
+
+    def write(program: Program, place: str | Path) -> CompileReport:
+        return write_project(
+            program, place, toolchain=toolchain, optimise=optimise, with_image=with_image
+        )
+
+    with model_file(model) as path:
+        if budget_ram is None:
+            program = compile_model(path, board, learn=learn, how=how)
+        else:
+            program = _within(budget_ram, path, board, learn, how, write if directory else None)
+    if directory is not None:
+        write(program, directory)
     return program
+
+
+def _within(
+    budget_ram: int | str,
+    model: str | Path,
+    board: str | Board,
+    learn: str | None,
+    how: Learning | None,
+    write: Callable[[Program, Path], CompileReport] | None,
+) -> Program:
+    limit = parse_bytes(budget_ram)
+    if how is None or how.update != "all":
+        raise InputError(
+            "--budget-ram chooses what learns", remedy="give --learn with it, and no --update"
+        )
+    learning = how
+
+    def compile_update(update: str) -> Program:
+        return compile_model(model, board, learn=learn, how=replace(learning, update=update))
+
+    def overhead(program: Program) -> int:
+        """What the built image takes beside state and arena."""
+        if write is None:
+            return 0
+        with TemporaryDirectory() as scratch:
+            report = write(program, Path(scratch, "measured"))
+        planned = program.state_bytes + program.arena_bytes
+        return 0 if report.ram_bytes is None else report.ram_bytes - planned
+
+    return fit_update(compile_update, limit, overhead)
 
 
 def default_directory(model: str | Path, board: str) -> Path:

@@ -1,11 +1,28 @@
 """Choosing among elements."""
 
+from typing import TYPE_CHECKING
+
 from numpy.random import Generator
 
-from edgetrain.compiler.expr import Dim, add, assume, bit_and, eq, lift, select, shift_left, sub
+from edgetrain.compiler.expr import (
+    Dim,
+    add,
+    assume,
+    bit_and,
+    clamp,
+    eq,
+    lift,
+    lt,
+    select,
+    shift_left,
+    sub,
+)
 from edgetrain.compiler.nest import Nest, Out, Read, fold
 from edgetrain.compiler.ops.registry import Example, register
-from edgetrain.compiler.types import Int, TensorType
+from edgetrain.compiler.types import FLOAT32, Int, TensorType
+
+if TYPE_CHECKING:
+    from edgetrain.compiler.graph import GraphBuilder, Node, Value
 
 
 def _argmax_example(rng: Generator) -> Example:
@@ -67,3 +84,57 @@ def put(x: TensorType, i: TensorType, row: TensorType) -> Nest:
     body = select(eq(index[0], at.value), new.value, old.value)
     names = tuple(name for name, _ in dims)
     return Nest(dims, (old, at, new), (Out("y", names, x.scalar, body),))
+
+
+def _part_example(rng: Generator) -> Example:
+    size = int(rng.integers(2, 20))
+    start = int(rng.integers(0, size - 1))
+    part = int(rng.integers(1, size - start + 1)) if start else int(rng.integers(1, size))
+    return Example((TensorType((size,), FLOAT32),), {"start": start, "size": part})
+
+
+@register("slice", _part_example)
+def slice_op(x: TensorType, *, start: int, size: int) -> Nest:
+    """y[n] = x[start + n] for the `size` elements from `start` on; x (N)."""
+    n = Dim("n", size)
+    read = Read("x", (add(n, start),), x)
+    return Nest((("n", size),), (read,), (Out("y", ("n",), x.scalar, read.value),))
+
+
+@register("without", _part_example)
+def without(x: TensorType, *, start: int, size: int) -> Nest:
+    """y = x without the `size` elements from `start` on; x (N)."""
+    rest = x.shape[0] - size
+    n = Dim("n", rest)
+    index = clamp(select(lt(n, start), n, add(n, size)), Int(0, x.shape[0] - 1))
+    read = Read("x", (index,), x)
+    return Nest((("n", rest),), (read,), (Out("y", ("n",), x.scalar, read.value),))
+
+
+def _splice_gradient(
+    b: "GraphBuilder", node: "Node", d: "Value", needed: tuple[bool, ...]
+) -> "tuple[Value | None, ...]":
+    """Each part's share of d."""
+    where = {"start": node.attributes["at"], "size": node.inputs[1].type.shape[0]}
+    around = b.apply("without", d, **where) if needed[0] else None
+    return around, b.apply("slice", d, **where) if needed[1] else None
+
+
+def _splice_example(rng: Generator) -> Example:
+    sizes = tuple(int(v) for v in rng.integers(1, 12, 2))
+    operands = tuple(TensorType((size,), FLOAT32) for size in sizes)
+    return Example(operands, {"at": int(rng.integers(0, sizes[0] + 1))})
+
+
+@register("splice", _splice_example, _splice_gradient)
+def splice(x: TensorType, part: TensorType, *, at: int) -> Nest:
+    """y = x with the elements of `part` put in before index `at`; x (N), part (M), y (N + M)."""
+    (rest,), (size,) = x.shape, part.shape
+    n = Dim("n", rest + size)
+    before = lt(n, at)
+    around = clamp(select(before, n, sub(n, size)), Int(0, rest - 1))
+    within = clamp(sub(n, at), Int(0, size - 1))
+    old, new = Read("x", (around,), x), Read("part", (within,), part)
+    inside = select(before, 0, lt(n, at + size))
+    body = select(inside, new.value, old.value)
+    return Nest((("n", n.size),), (old, new), (Out("y", ("n",), x.scalar, body),))

@@ -1,23 +1,29 @@
 """Constants that become parameters: state that inference reads and learning replaces."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edgetrain.compiler.errors import InputError
-from edgetrain.compiler.graph import Graph, State, Value
-from edgetrain.compiler.types import Float
+from edgetrain.compiler.graph import Graph, Node, State, Value
+from edgetrain.compiler.ops import OPS
+from edgetrain.compiler.rules.update import Range, choose
+from edgetrain.compiler.types import Float, TensorType
+
+Array = NDArray[Any]
 
 
-def with_parameters(graph: Graph) -> Graph:
-    """`graph` with the weights and biases of its linear layers as states `w0`, `b0`, `w1` …
+def with_parameters(graph: Graph, update: str = "all") -> Graph:
+    """`graph` with the weights and biases of its linear layers that `update` chooses as states.
 
-    Raises InputError where there is none, or where they are integers.
+    They are named `w0`, `b0`, `w1` … by layer; what is not chosen stays constant.  A layer of which
+    some output channels are chosen becomes two, whose results are spliced.  Raises InputError where
+    there is nothing to learn, where weights are integers, or where the choice cannot be meant.
     """
-    names: dict[Value, str] = {}
-    layers = [node for node in graph.nodes if node.op == "matmul"]
-    for number, node in enumerate(layers):
-        for prefix, value in zip("wb", node.inputs[1:], strict=False):
-            if value in graph.constants and value not in names:
-                names[value] = f"{prefix}{number}"
+    names = parameter_names(graph)
     if not names:
         raise InputError("the model has no weights to learn")
     if any(not isinstance(value.type.scalar, Float) for value in names):
@@ -25,10 +31,77 @@ def with_parameters(graph: Graph) -> Graph:
             "a quantised model cannot learn in this precision",
             remedy="give a float model",
         )
-    renamed = {value: Value(name, value.type) for value, name in names.items()}
-    nodes = tuple(
-        replace(node, inputs=tuple(renamed.get(v, v) for v in node.inputs)) for node in graph.nodes
+    chosen = choose(update, {name: value.type.shape[-1] for value, name in names.items()})
+    constants = dict(graph.constants)
+    states: dict[Value, Array] = {}
+    trained: dict[Value, Value] = {}
+    parts: dict[Value, Range] = {}
+    for old, name in names.items():
+        if name not in chosen:
+            continue
+        lo, hi = chosen[name]
+        array = constants[old][..., lo:hi]
+        new = Value(name, TensorType(array.shape, old.type.scalar))
+        states[new] = array
+        trained[old] = new
+        if new.type != old.type:
+            parts[old] = lo, hi
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        spans = {parts[value] for value in node.inputs[1:] if value in parts}
+        if node.op == "matmul" and spans:
+            (span,) = spans
+            nodes += _split(node, span, trained, constants)
+        else:
+            nodes.append(replace(node, inputs=tuple(trained.get(v, v) for v in node.inputs)))
+    read = {value for node in nodes for value in node.inputs} | set(graph.outputs)
+    return replace(
+        graph,
+        nodes=tuple(nodes),
+        constants={v: array for v, array in constants.items() if v in read or v not in names},
+        states=tuple(State(value, value, array) for value, array in states.items()),
     )
-    states = tuple(State(new, new, graph.constants[old]) for old, new in renamed.items())
-    constants = {v: array for v, array in graph.constants.items() if v not in names}
-    return replace(graph, nodes=nodes, constants=constants, states=states)
+
+
+def parameter_names(graph: Graph) -> dict[Value, str]:
+    """The constants that are weights and biases of linear layers, and their names by layer."""
+    names: dict[Value, str] = {}
+    layers = [node for node in graph.nodes if node.op == "matmul"]
+    for number, node in enumerate(layers):
+        for prefix, value in zip("wb", node.inputs[1:], strict=False):
+            if value in graph.constants and value not in names:
+                names[value] = f"{prefix}{number}"
+    return names
+
+
+def _split(
+    node: Node, span: Range, trained: Mapping[Value, Value], constants: dict[Value, Array]
+) -> list[Node]:
+    """A linear layer as its frozen channels, its trained ones, and their splice; the constants of
+    the frozen are added to `constants`."""
+    lo, hi = span
+    x, *parameters = node.inputs
+    (y,) = node.outputs
+    halves: list[list[Value]] = [[], []]
+    for value in parameters:
+        array = constants[value]
+        frozen = np.concatenate([array[..., :lo], array[..., hi:]], axis=-1)
+        halves[0].append(_constant(f"{value.name}_frozen", frozen, value, constants))
+        if value in trained:
+            halves[1].append(trained[value])
+        else:
+            part = array[..., lo:hi]
+            halves[1].append(_constant(f"{value.name}_part", part, value, constants))
+    nodes, results = [], []
+    for name, half in zip(("frozen", "trained"), halves, strict=True):
+        nest = OPS["matmul"].meaning(x.type, *(v.type for v in half), **node.attributes)
+        results.append(Value(f"{y.name}_{name}", nest.out_type(nest.outs[0])))
+        nodes.append(Node("matmul", nest, (x, *half), (results[-1],), node.attributes))
+    nest = OPS["splice"].meaning(*(v.type for v in results), at=lo)
+    return [*nodes, Node("splice", nest, tuple(results), (y,), {"at": lo})]
+
+
+def _constant(name: str, array: Array, like: Value, constants: dict[Value, Array]) -> Value:
+    value = Value(name, TensorType(array.shape, like.type.scalar))
+    constants[value] = array
+    return value

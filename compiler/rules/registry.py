@@ -20,7 +20,7 @@ class Learning:
     `schedule`: after `schedule_steps` steps the rate is `schedule_factor` of what it was: at once
     and again after as many more (step), or led there in a line (linear) or half a wave (cosine).
     It rises to its first value during `warmup` steps, before which no schedule begins.
-    `batch`: samples a step.
+    `batch`: samples a step.  `update`: which parameters learn (see `choose` in update.py).
 
     Raises InputError for a loss that there is not, or a number that cannot be meant.
     """
@@ -34,6 +34,7 @@ class Learning:
     schedule_factor: float = 0.1
     warmup: int = 0
     batch: int = 1
+    update: str = "all"
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
