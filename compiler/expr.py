@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetrain.compiler.rounding import fused_multiply_add
-from edgetrain.compiler.types import BOOL, FLOAT32, Float, Int, Scalar
+from edgetrain.compiler.types import BOOL, FLOAT16, FLOAT32, Float, Int, Scalar
 
 Array: TypeAlias = NDArray[Any]
 
@@ -23,8 +23,23 @@ INT24 = Int(-(2**24), 2**24)
 
 @dataclass(frozen=True, slots=True)
 class Const:
-    value: int | float
+    """A number of `type`: a float is rounded to it, once, when the constant is made.
+
+    Two constants are equal if all their bits are: 0.0 and -0.0 are not, all NaNs are.
+    """
+
+    value: int | float = field(compare=False)
     type: Scalar
+    _bits: int | str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.type, Float):
+            object.__setattr__(self, "_bits", self.value)
+            return
+        with np.errstate(over="ignore"):
+            rounded = float(np.dtype(f"float{self.type.bits}").type(self.value))
+        object.__setattr__(self, "value", rounded)
+        object.__setattr__(self, "_bits", rounded.hex())
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +200,24 @@ def _from_bits(a: Scalar) -> Scalar:
     return FLOAT32
 
 
+def _widen(a: Scalar) -> Scalar:
+    if a != FLOAT16:
+        raise TypeError("only a FLOAT16 is widened")
+    return FLOAT32
+
+
+def _narrow(a: Scalar) -> Scalar:
+    if a != FLOAT32:
+        raise TypeError("only a FLOAT32 is narrowed")
+    return FLOAT16
+
+
+def _bits_of(a: Array) -> Array:
+    # Executors differ in the sign and the payload of a NaN that they compute.
+    canonical: Array = np.where(np.isnan(a), np.float32(np.nan), a).view(np.int32)
+    return canonical
+
+
 def _floor_of(a: Array) -> Array:
     held = np.clip(np.floor(np.where(np.isnan(a), np.zeros_like(a), a)), INT24.lo, INT24.hi)
     return held.astype(np.int32)
@@ -264,8 +297,12 @@ PRIMITIVES: dict[str, Primitive] = {
     # The greatest integer ≤ {0}, held within ±2^24; 0 for NaN.
     "floor": Primitive(_floor, _floor_of, "et_floor_{w}({0})"),
     "float": Primitive(_to_float, lambda a: a, "{0}"),
-    "bits": Primitive(_bits, lambda a: a.view(np.int32), "et_bits_{w}({0})"),
+    # Those of every NaN are 0x7FC00000.
+    "bits": Primitive(_bits, _bits_of, "et_bits_{w}({0})"),
     "from_bits": Primitive(_from_bits, lambda a: a.view(np.float32), "et_from_bits_{w}({0})"),
+    "widen": Primitive(_widen, lambda a: a.astype(np.float32), "((float){0})"),
+    # To nearest, ties to even; too large a number becomes infinity.
+    "narrow": Primitive(_narrow, lambda a: a.astype(np.float16), "((et_half){0})"),
     # Its maker vouches that {0} lies in {1} ..= {2}; costs nothing.
     "assume": Primitive(_assume, lambda a, lo, hi: a, "{0}"),
 }
@@ -359,6 +396,16 @@ def float_from_bits(a: Expr) -> Expr:
     return apply("from_bits", a)
 
 
+def widen(a: Expr) -> Expr:
+    """A FLOAT16 as the equal FLOAT32."""
+    return apply("widen", a)
+
+
+def narrow(a: Expr) -> Expr:
+    """A FLOAT32 rounded to FLOAT16: to nearest, ties to even, infinity on overflow."""
+    return apply("narrow", a)
+
+
 def bit_and(a: Operand, b: Operand) -> Expr:
     return apply("and", a, b)
 
@@ -443,6 +490,6 @@ def argument_types(node: Apply) -> tuple[Scalar, ...]:
             return (BOOL, working, working)
         case "from_bits":
             return (INT32,)
-        case "assume":
+        case "assume" | "widen" | "narrow":
             return tuple(a.type for a in node.args)
     return (working,) * len(node.args)

@@ -19,7 +19,7 @@ class InputCode:
 
     `steps`: ascending float32 values; the code is `lowest` + the number of steps ≤ the input, which
     is the input quantiser's rounding and saturation for every float32.  Empty where the model takes
-    integers (which then must be whole and in range) or floats as they are.
+    integers (which then must be whole and in range) or floats, which are rounded to its type.
     """
 
     type: TensorType
@@ -39,7 +39,13 @@ class InputCode:
             raise InputError("the input holds NaN or infinity", remedy="give finite numbers")
         scalar = self.type.scalar
         if isinstance(scalar, Float):
-            return values.astype(storage_dtype(scalar), copy=False)
+            with np.errstate(over="ignore"):
+                rounded = values.astype(storage_dtype(scalar), copy=False)
+            if not np.isfinite(rounded).all():
+                raise InputError(
+                    f"the input is too large for {scalar.name}", remedy="scale it, or use fp32"
+                )
+            return rounded
         if not self.steps:
             return _whole(values, scalar)
         steps = np.array(self.steps, np.float32)

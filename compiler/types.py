@@ -63,6 +63,7 @@ class Float:
 
 Scalar: TypeAlias = Int | Float
 
+FLOAT16 = Float(16)
 FLOAT32 = Float(32)
 BOOL = Int(0, 1)
 
@@ -94,7 +95,7 @@ def parse_scalar(name: str) -> Scalar:
         "BINARY": BOOL,
         "BIPOLAR": Int(-1, 1),
         "TERNARY": Int(-1, 1),
-        "FLOAT16": Float(16),
+        "FLOAT16": FLOAT16,
         "FLOAT32": FLOAT32,
     }
     if name in fixed:

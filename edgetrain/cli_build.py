@@ -114,6 +114,13 @@ def compared(report: Comparison, data: dict[str, Any], text: RenderableType) -> 
 @click.option(
     "--budget-ram", metavar="BYTES", help="Learn as much as this RAM holds, as 8000 or 64K."
 )
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="Of all numbers of a float model.",
+)
 @toolchain_option
 @optimise_option
 def compile(model: str, board: str, output: Path | None, no_build: bool, **options: Any) -> Answer:

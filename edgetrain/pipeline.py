@@ -8,16 +8,17 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from edgetrain.board import Board, load_board
+from edgetrain.board import Board, all_boards, load_board
 from edgetrain.can.deploy import can_frame_graph
 from edgetrain.can.table import METADATA_KEY, read_can_model
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.files import write_whole
 from edgetrain.compiler.graph import Graph
+from edgetrain.compiler.interface import InputCode, OutputCode
 from edgetrain.compiler.kernel import Target
 from edgetrain.compiler.onnx_io.export import export_graph
-from edgetrain.compiler.onnx_io.load import import_model
-from edgetrain.compiler.passes import run_passes, training_passes
+from edgetrain.compiler.onnx_io.load import ImportedModel, import_model
+from edgetrain.compiler.passes import HALF, run_passes, training_passes
 from edgetrain.compiler.plan import plan
 from edgetrain.compiler.program import Program as CompiledProgram
 from edgetrain.compiler.program_file import (
@@ -40,6 +41,8 @@ LINK_BYTES = 60_000
 FULL_UPDATE = "full_update"
 """The metadata that say what a step would cost if every parameter learned."""
 STEP_COSTS = ("state_bytes", "arena_bytes", "step_multiplications")
+FP16_FEATURES = frozenset({"f16", "fma16"})
+"""What a board must have for programs in FLOAT16."""
 REPORT_FILE = "report.json"
 IMAGE_FILE = "firmware.elf"
 MODEL_FILE = "model.onnx"
@@ -107,17 +110,20 @@ def compile_model(
     """The program of `model` for `board`; nothing is written.  Raises InputError.
 
     `learn` names the rule by which the device learns; then the weights are state, and an entry
-    `train_step` replaces them.
+    `train_step` replaces them.  `how.precision` is that of inference too.
     """
     target = load_board(board) if isinstance(board, str) else board
     features = frozenset(target.features)
+    how = how or Learning()
     imported = import_model(model)
+    if how.precision == "fp16":
+        imported = _in_float16(imported, target)
     sources: tuple[Graph, ...] = (imported.graph,)
     metadata: dict[str, Any] = {}
     if learn is not None:
-        sources = _learning_graphs(imported.graph, learn, how or Learning())
-        metadata["learn"] = {"rule": learn, **asdict(how or Learning())}
-        if how is not None and how.update != "all":
+        sources = _learning_graphs(imported.graph, learn, how)
+        metadata["learn"] = {"rule": learn, **asdict(how)}
+        if how.update != "all":
             full = compile_model(model, target, learn=learn, how=replace(how, update="all"))
             metadata[FULL_UPDATE] = _step_costs(full)
     graphs = [run_passes(sources[0])]
@@ -134,6 +140,18 @@ def compile_model(
         metadata,
     )
     return _runnable(compiled, sources)
+
+
+def _in_float16(model: ImportedModel, board: Board) -> ImportedModel:
+    """`model` computing in FLOAT16; InputError where the board or the model cannot."""
+    if not FP16_FEATURES.issubset(board.features):
+        able = [b.name for b in all_boards() if FP16_FEATURES.issubset(b.features)]
+        raise InputError(
+            f"{board.name} does not compute in FLOAT16", remedy=f"boards that do: {', '.join(able)}"
+        )
+    graph = run_passes(model.graph, HALF)
+    (x,), (y,) = graph.inputs, graph.outputs
+    return replace(model, graph=graph, input_code=InputCode(x.type), output_code=OutputCode(y.type))
 
 
 def _learning_graphs(graph: Graph, learn: str, how: Learning) -> tuple[Graph, Graph]:

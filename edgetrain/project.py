@@ -35,6 +35,7 @@ def compile_project(
     batch: int = 1,
     update: str = "all",
     budget_ram: int | str | None = None,
+    precision: str = "fp32",
 ) -> Program:
     """Compiles `model`, a file or a workload's name, for `board`.
 
@@ -44,23 +45,24 @@ def compile_project(
     `update` says which parameters learn; or `budget_ram` how many bytes of RAM may be taken, of
     which as many learn as fit (see `fit_update`; the stack is counted where an image is built).
 
+    `precision`, fp32 or fp16, is that of all numbers of a float model.
+
     With `directory` the project is written there, image included unless `with_image` is false;
     without, nothing is.  Raises InputError.
     """
-    how = None
-    if learn is not None:
-        how = Learning(
-            loss=loss,
-            rate=lr,
-            decay=decay,
-            momentum=momentum,
-            schedule=schedule,
-            schedule_steps=schedule_steps,
-            schedule_factor=schedule_factor,
-            warmup=warmup,
-            batch=batch,
-            update=update,
-        )
+    how = Learning(
+        loss=loss,
+        rate=lr,
+        decay=decay,
+        momentum=momentum,
+        schedule=schedule,
+        schedule_steps=schedule_steps,
+        schedule_factor=schedule_factor,
+        warmup=warmup,
+        batch=batch,
+        update=update,
+        precision=precision,
+    )
 
     def write(program: Program, place: str | Path) -> CompileReport:
         return write_project(

@@ -13,7 +13,7 @@ from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Value, check_array
 from edgetrain.compiler.layout import storage_dtype
 from edgetrain.compiler.program import Entry, Program
-from edgetrain.compiler.types import Int
+from edgetrain.compiler.types import Float, Int
 from edgetrain.executor import CHUNK, NestExecutor, Tensor
 
 Array = NDArray[Any]
@@ -93,7 +93,7 @@ class Simulator:
         entry = self.program.entry(name)
         if entry.updates:
             raise InputError(f"entry {name} has state", remedy="run it one sample at a time")
-        self._check_range(entry, inputs)
+        inputs = self._elements(entry, inputs)
         values = self._execute(entry, [Tensor.samples(array) for array in inputs])
         batch = len(inputs[0])
         results = []
@@ -107,8 +107,8 @@ class Simulator:
     def run(self, name: str, *inputs: Array) -> tuple[Array, ...]:
         """Run the entry `name` once, codes in and codes out, and take its updates of the state."""
         entry = self.program.entry(name)
-        self._check_range(entry, inputs)
-        values = self._execute(entry, [Tensor(np.asarray(array), False) for array in inputs])
+        inputs = self._elements(entry, inputs)
+        values = self._execute(entry, [Tensor(array, False) for array in inputs])
         for state, following in entry.updates:
             self.state[state] = values[following].array
         return tuple(values[output].array for output in entry.outputs)
@@ -125,22 +125,27 @@ class Simulator:
         (loss,) = self.run("train_step", np.asarray(x), np.asarray(target))
         return float(loss)
 
-    def _check_range(self, entry: Entry, inputs: tuple[Array, ...]) -> None:
-        """What the device refuses, changing nothing, is refused here too."""
-        for label, name, array in zip(entry.input_names, entry.inputs, inputs, strict=True):
-            scalar = self.program.buffers[name].type.scalar
-            if not isinstance(scalar, Int):
-                if entry.finite_inputs and not np.isfinite(array).all():
-                    raise InputError(
-                        f"input {label} holds NaN or infinity", remedy="give finite numbers"
-                    )
-                continue
-            if not np.size(array):
-                continue
-            if not (int(np.min(array)) in scalar and int(np.max(array)) in scalar):
+    def _elements(self, entry: Entry, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+        """`inputs` in the types of the device; what it refuses, changing nothing, is refused."""
+        found = []
+        for label, name, given in zip(entry.input_names, entry.inputs, inputs, strict=True):
+            scalar, array = self.program.buffers[name].type.scalar, np.asarray(given)
+            if isinstance(scalar, Int) and not _within(array, scalar):
                 raise InputError(
                     f"input {label} is out of range", remedy=f"give {scalar.lo} to {scalar.hi}"
                 )
+            # A float too large for its type becomes infinite.
+            with np.errstate(over="ignore"):
+                found.append(array.astype(storage_dtype(scalar), copy=False))
+            if (
+                entry.finite_inputs
+                and isinstance(scalar, Float)
+                and not np.isfinite(found[-1]).all()
+            ):
+                raise InputError(
+                    f"input {label} holds NaN or infinity", remedy="give finite numbers"
+                )
+        return tuple(found)
 
     def _execute(self, entry: Entry, inputs: list[Tensor]) -> dict[str, Tensor]:
         values = dict(self._constants)
@@ -149,11 +154,14 @@ class Simulator:
             kind = self.program.buffers[name].type
             if tensor.array.shape[: tensor.array.ndim - tensor.batched] != kind.shape:
                 raise InputError(f"input {name} has shape {tensor.array.shape}, not {kind}")
-            dtype = storage_dtype(kind.scalar)
-            values[name] = Tensor(tensor.array.astype(dtype, copy=False), tensor.batched)
+            values[name] = tensor
         # Infinities and NaN are results like any other, as on the target.
         with np.errstate(all="ignore"):
             for call, executor in zip(entry.calls, self._executors[entry.name], strict=True):
                 results = executor([values[operand] for operand in call.inputs])
                 values |= dict(zip(call.outputs, results, strict=True))
         return values
+
+
+def _within(array: Array, scalar: Int) -> bool:
+    return not array.size or (int(array.min()) in scalar and int(array.max()) in scalar)

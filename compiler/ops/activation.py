@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from numpy.random import Generator
 
-from edgetrain.compiler.expr import Dim, Expr, add, div, lift, lt, maximum, mul, select, sub
+from edgetrain.compiler.expr import Dim, Expr, lift, lt, maximum, mul, select, sub
 from edgetrain.compiler.nest import Nest, Out, Read
-from edgetrain.compiler.ops.functions import exp, tanh
+from edgetrain.compiler.ops.functions import sigmoid, tanh
 from edgetrain.compiler.ops.registry import Example, Gradient, register
 from edgetrain.compiler.types import FLOAT32, Int, TensorType
 
@@ -81,10 +81,6 @@ def leaky_relu_gradient(y: TensorType, d: TensorType, *, slope: float) -> Nest:
     return _map2(y, d, lambda r, back: select(lt(r, 0.0), mul(back, slope), back))
 
 
-def _sigmoid_of(x: Expr) -> Expr:
-    return div(1.0, add(exp(mul(x, -1.0)), 1.0))
-
-
 def _float_vector(rng: Generator) -> Example:
     return Example((TensorType((int(rng.integers(1, 40)),), FLOAT32),))
 
@@ -97,9 +93,9 @@ def _map1(x: TensorType, body: Callable[[Expr], Expr]) -> Nest:
 
 
 @register("sigmoid", _float_vector, _of_result("sigmoid_gradient"))
-def sigmoid(x: TensorType) -> Nest:
+def sigmoid_op(x: TensorType) -> Nest:
     """y[n] = 1/(1 + exp(−x[n])); x (N) float."""
-    return _map1(x, _sigmoid_of)
+    return _map1(x, sigmoid)
 
 
 @register("sigmoid_gradient", _pair_example)

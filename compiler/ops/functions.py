@@ -4,6 +4,10 @@ Only additions and multiplications, each rounded by itself: no fused operation, 
 lack.  The error bounds stand in docs/numeric-contract.md with the command that measures them.
 """
 
+import math
+from collections.abc import Callable
+from functools import wraps
+
 from edgetrain.compiler.expr import (
     Expr,
     add,
@@ -18,13 +22,15 @@ from edgetrain.compiler.expr import (
     maximum,
     minimum,
     mul,
+    narrow,
     select,
     shift_left,
     shift_right,
     sub,
     to_float,
+    widen,
 )
-from edgetrain.compiler.types import FLOAT32, Int
+from edgetrain.compiler.types import FLOAT16, FLOAT32, Int
 
 _LOG2_E = 1.4426950408889634
 # ln 2 in two parts, the first short enough that its product with any exponent is exact.
@@ -54,6 +60,16 @@ _LOG = (
 """Minimax coefficients of the Cephes library (Moshier, 1989): public constants of expf and logf."""
 
 
+def in_float32(function: Callable[[Expr], Expr]) -> Callable[[Expr], Expr]:
+    """`function` of a FLOAT32, also of a FLOAT16: widened before it, narrowed after it."""
+
+    @wraps(function)
+    def any_float(x: Expr) -> Expr:
+        return narrow(function(widen(x))) if x.type == FLOAT16 else function(x)
+
+    return any_float
+
+
 def _horner(coefficients: tuple[float, ...], x: Expr) -> Expr:
     """c0 + x·(c1 + x·(c2 + …)), each step two roundings."""
     result: Expr = lift(coefficients[-1], FLOAT32)
@@ -62,6 +78,7 @@ def _horner(coefficients: tuple[float, ...], x: Expr) -> Expr:
     return result
 
 
+@in_float32
 def exp(x: Expr) -> Expr:
     """eˣ in FLOAT32: 0 below −104, infinity above 89, subnormal results rounded once more."""
     held = minimum(maximum(x, -104.0), 89.0)
@@ -79,8 +96,9 @@ def _power_of_two(exponent: Expr) -> Expr:
     return float_from_bits(shift_left(add(exponent, 127), 23))
 
 
+@in_float32
 def log(x: Expr) -> Expr:
-    """ln x in FLOAT32, for normal positive x."""
+    """ln x in FLOAT32, for normal positive x; infinity and NaN stay what they are."""
     bits = maximum(float_bits(x), 0)
     # The significand in [√½, √2), so that the series is short on both sides of 1.
     shifted = sub(bits, _ROOT_HALF)
@@ -93,7 +111,8 @@ def log(x: Expr) -> Expr:
     whole = to_float(exponent)
     series = add(series, mul(whole, _LN2_LOW))
     series = sub(series, mul(square, 0.5))
-    return add(add(f, series), mul(whole, _LN2_HIGH))
+    value = add(add(f, series), mul(whole, _LN2_HIGH))
+    return select(lt(x, math.inf), value, x)
 
 
 _TANH = (
@@ -105,6 +124,7 @@ _TANH = (
 )
 
 
+@in_float32
 def tanh(x: Expr) -> Expr:
     """tanh x in FLOAT32: a series up to 0.625, beyond it 1 − 2/(exp(2|x|) + 1) with x's sign."""
     size = select(lt(x, 0.0), mul(x, -1.0), x)
@@ -127,3 +147,9 @@ _QUARTER = (
 def quarter_sine(x: Expr) -> Expr:
     """sin(π/2·x) in FLOAT32, for x from −1 to 1."""
     return mul(_horner(_QUARTER, mul(x, x)), x)
+
+
+@in_float32
+def sigmoid(x: Expr) -> Expr:
+    """1/(1 + exp(−x)) in FLOAT32."""
+    return div(1.0, add(exp(mul(x, -1.0)), 1.0))

@@ -20,7 +20,7 @@ from edgetrain.compiler.expr import (
     sub,
 )
 from edgetrain.compiler.nest import Nest, Out, Read, fold
-from edgetrain.compiler.ops.functions import exp, log
+from edgetrain.compiler.ops.functions import exp, log, sigmoid
 from edgetrain.compiler.ops.registry import Example, register
 from edgetrain.compiler.types import FLOAT32, Int, TensorType
 
@@ -248,8 +248,7 @@ def binary_cross_entropy_gradient(label: TensorType, z: TensorType) -> Nest:
     """dz[n] = sigmoid(z[n]) − t[n]."""
     n = Dim("n", z.shape[0])
     at, each = Read("label", (), label), Read("z", (n,), z)
-    probability = div(1.0, add(exp(mul(each.value, -1.0)), 1.0))
-    body = sub(probability, _target(n, at.value))
+    body = sub(sigmoid(each.value), _target(n, at.value))
     return Nest((("n", n.size),), (at, each), (Out("y", ("n",), body.type, body),))
 
 

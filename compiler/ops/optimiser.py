@@ -45,7 +45,7 @@ def sgd(
     dims = _dims(w)
     index = tuple(Dim(*d) for d in dims)
     reads = [Read("w", index, w), Read("g", index, g)]
-    step: Expr = lift(rate, FLOAT32)
+    step: Expr = lift(rate, w.scalar)
     if now is not None:
         reads.append(Read("now", (), now))
         step = reads[-1].value

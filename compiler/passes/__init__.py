@@ -6,9 +6,13 @@ from edgetrain.compiler.passes.dead_nodes import DeadNodes
 from edgetrain.compiler.passes.fuse_maps import FuseMaps
 from edgetrain.compiler.passes.join_siblings import JoinSiblings
 from edgetrain.compiler.passes.postpone import Postpone
+from edgetrain.compiler.passes.precision import HalfPrecision
 from edgetrain.compiler.passes.rank_one import RankOneUpdate
 from edgetrain.compiler.passes.recompute import Recompute
 from edgetrain.compiler.passes.requantise import Requantise
+
+HALF: tuple[Pass, ...] = (HalfPrecision(),)
+"""What an imported graph of floats goes through first, to compute in FLOAT16."""
 
 INFERENCE: tuple[Pass, ...] = (Requantise(), DeadNodes())
 """What an inference graph goes through, in order."""
@@ -16,7 +20,7 @@ INFERENCE: tuple[Pass, ...] = (Requantise(), DeadNodes())
 
 def training_passes(features: frozenset[str]) -> tuple[Pass, ...]:
     """What a training graph goes through for a board with `features`."""
-    update = RankOneUpdate(fused="fma32" in features)
+    update = RankOneUpdate(features)
     return (update, Recompute(), FuseMaps(), JoinSiblings(), Postpone(), DeadNodes())
 
 

@@ -8,7 +8,8 @@ from edgetrain.compiler.ops import OPS
 
 @dataclass(frozen=True, slots=True)
 class RankOneUpdate:
-    """w − rate·(x dᵀ) → w + x·(−rate·d)ᵀ, by one fused multiply-add an element if `fused`.
+    """w − rate·(x dᵀ) → w + x·(−rate·d)ᵀ, by one fused multiply-add an element where the
+    features have one for its type.
 
     Where the gradient of the layer's input is computed from the same w and d, and nothing may
     cancel the step, −rate is joined to x instead: then both results need nothing but x, d and one
@@ -18,7 +19,7 @@ class RankOneUpdate:
     more.
     """
 
-    fused: bool
+    features: frozenset[str]
     name: str = "rank-one-update"
     exact: bool = False
 
@@ -42,7 +43,7 @@ class RankOneUpdate:
             w, (x, d) = node.inputs[0], gradient.inputs
             how = {
                 "factor": -node.attributes["rate"],
-                "fused": self.fused,
+                "fused": f"fma{w.type.scalar.bits}" in self.features,
                 "scale_x": (d, w) in backward and node.outputs[0] in updates,
             }
             nest = OPS["rank_one"].meaning(w.type, x.type, d.type, **how)

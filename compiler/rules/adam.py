@@ -36,8 +36,8 @@ def adam(infer: Graph, how: Learning) -> Graph:
         scaled = b.apply("adam_rate", corrections[0], *rate.operands, **rate.attributes)
         norm = b.apply("adam_norm", corrections[1])
 
-        def update(w: Value, gradient: Value) -> Value:
-            mean, square = zeros_like(b, w, "m"), zeros_like(b, w, "v")
+        def update(name: str, w: Value, gradient: Value) -> Value:
+            mean, square = (zeros_like(b, w, f"{kind}_{name}") for kind in "mv")
             m = b.apply("average", mean, gradient, keep=BETAS[0])
             v = b.apply("average_square", square, gradient, keep=BETAS[1])
             b.update(mean, m)

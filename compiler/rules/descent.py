@@ -1,40 +1,46 @@
 """What all rules by back-propagation share: forward, loss and backward; the update is theirs."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from edgetrain.compiler.autodiff import differentiate
 from edgetrain.compiler.batch import mean, over_batch
 from edgetrain.compiler.graph import Graph, GraphBuilder, Value
+from edgetrain.compiler.layout import storage_dtype
 from edgetrain.compiler.rules.registry import Learning
 from edgetrain.compiler.rules.step import step_counter
+from edgetrain.compiler.types import FLOAT32, Scalar
 
-Update = Callable[[Value, Value], Value]
-"""(parameter, its gradient) → the parameter's next value."""
+Update = Callable[[str, Value, Value], Value]
+"""(name of the parameter, its value, its gradient) → the next value."""
 Optimiser = Callable[[GraphBuilder], Update]
 """What the parameters share is built once, before their updates."""
 
 
-def descend(infer: Graph, how: Learning, optimiser: Optimiser) -> Graph:
+def descend(infer: Graph, how: Learning, optimiser: Optimiser, *, any_float: bool = False) -> Graph:
     """The graph (x, target) → loss of one step; every parameter is updated.
 
     Of a batch, x and target have the samples as first axis, and the loss is the mean of theirs.
+    The optimiser computes in FLOAT32; for parameters of another type its result is rounded to it.
+    With `any_float` it computes in the parameters' own type.
     """
     b = GraphBuilder("train_step", finite_inputs=True)
     x = b.input(infer.inputs[0].name, infer.inputs[0].type)
     (outputs,) = infer.outputs
-    target = b.input("target", how.loss_entry.target_type(outputs.type))
+    # The loss is computed in FLOAT32, whatever the network is.
+    target = b.input("target", how.loss_entry.target_type(replace(outputs.type, scalar=FLOAT32)))
     known = {infer.inputs[0]: x}
     for state in infer.states:
         known[state.current] = b.state(state.current.name, state.initial, state.current.type.scalar)
     parameters = [known[state.current] for state in infer.states]
     known = b.continue_with(infer, known)
     forward = b.nodes
-    loss, seed = how.loss_entry.build(b, known[outputs], target)
+    loss, seed = how.loss_entry.build(b, in_type(b, known[outputs], FLOAT32), target)
     if how.batch > 1:
         seed = b.apply("scale", seed, factor=1 / how.batch)
+    seed = in_type(b, seed, outputs.type.scalar)
     gradients = differentiate(b, forward, {known[outputs]: seed}, parameters)
     if how.batch > 1:
         b, lifted = over_batch(b.build(), how.batch, gradients.values())
@@ -42,7 +48,10 @@ def descend(infer: Graph, how: Learning, optimiser: Optimiser) -> Graph:
         gradients = {lifted[p]: lifted[g] for p, g in gradients.items()}
     update = optimiser(b)
     for parameter, gradient in gradients.items():
-        b.update(parameter, update(parameter, gradient))
+        own = parameter.type.scalar
+        inner = own if any_float else FLOAT32
+        w, g = (in_type(b, value, inner) for value in (parameter, gradient))
+        b.update(parameter, in_type(b, update(parameter.name, w, g), own))
     b.output("loss", loss)
     return b.build()
 
@@ -57,7 +66,7 @@ class Rate:
 
 def learning_rate(b: GraphBuilder, how: Learning) -> Rate:
     """A number where it is constant, or else computed from the number of steps taken."""
-    if how.schedule == "constant" and not how.warmup:
+    if how.constant_rate:
         return Rate((), {"rate": how.rate})
     now = b.apply(
         "learning_rate",
@@ -71,7 +80,12 @@ def learning_rate(b: GraphBuilder, how: Learning) -> Rate:
     return Rate((now,), {})
 
 
-def zeros_like(b: GraphBuilder, parameter: Value, prefix: str) -> Value:
-    """A state of the optimiser, of the shape of `parameter`, zero at first."""
-    zeros = np.zeros(parameter.type.shape, np.float32)
-    return b.state(f"{prefix}_{parameter.name}", zeros, parameter.type.scalar)
+def in_type(b: GraphBuilder, value: Value, kind: Scalar) -> Value:
+    """`value`, cast if it is of another float type than `kind`."""
+    return value if value.type.scalar == kind else b.apply("cast", value, to=kind)
+
+
+def zeros_like(b: GraphBuilder, parameter: Value, name: str) -> Value:
+    """A state `name` of the optimiser, of the type of `parameter`, zero at first."""
+    kind = parameter.type
+    return b.state(name, np.zeros(kind.shape, storage_dtype(kind.scalar)), kind.scalar)

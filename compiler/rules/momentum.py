@@ -15,8 +15,8 @@ def momentum(infer: Graph, how: Learning) -> Graph:
     def optimiser(b: GraphBuilder) -> Update:
         rate = learning_rate(b, how)
 
-        def update(w: Value, gradient: Value) -> Value:
-            kept = zeros_like(b, w, "m")
+        def update(name: str, w: Value, gradient: Value) -> Value:
+            kept = zeros_like(b, w, f"m_{name}")
             following = b.apply("momentum", kept, gradient, momentum=how.momentum)
             b.update(kept, following)
             return b.apply("sgd", w, following, *rate.operands, decay=how.decay, **rate.attributes)

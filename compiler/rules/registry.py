@@ -11,6 +11,8 @@ from edgetrain.compiler.ops.schedule import MOST_STEPS, SCHEDULES
 MOST_SAMPLES = 4096
 """In a batch."""
 
+PRECISIONS = ("fp32", "fp16")
+
 
 @dataclass(frozen=True, slots=True)
 class Learning:
@@ -21,6 +23,8 @@ class Learning:
     and again after as many more (step), or led there in a line (linear) or half a wave (cosine).
     It rises to its first value during `warmup` steps, before which no schedule begins.
     `batch`: samples a step.  `update`: which parameters learn (see `choose` in update.py).
+
+    `precision`: fp32 or fp16, of the network's numbers, also where it only infers.
 
     Raises InputError for a loss that there is not, or a number that cannot be meant.
     """
@@ -35,10 +39,15 @@ class Learning:
     warmup: int = 0
     batch: int = 1
     update: str = "all"
+    precision: str = "fp32"
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise InputError(f"unknown loss {self.loss!r}", remedy=f"known: {', '.join(LOSSES)}")
+        if self.precision not in PRECISIONS:
+            raise InputError(
+                f"unknown precision {self.precision!r}", remedy=f"known: {', '.join(PRECISIONS)}"
+            )
         for name, value in (("learning rate", self.rate), ("weight decay", self.decay)):
             if not 0 <= value < 1e6:
                 raise InputError(f"the {name} is {value}", remedy="give a number from 0 to 1e6")
@@ -64,6 +73,10 @@ class Learning:
                 raise InputError(
                     f"the {name} takes {steps} steps", remedy=f"give {least} to {MOST_STEPS}"
                 )
+
+    @property
+    def constant_rate(self) -> bool:
+        return self.schedule == "constant" and not self.warmup
 
     @property
     def loss_entry(self) -> Loss:

@@ -3,8 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from edgetrain.compiler.expr import (
     PRIMITIVES,
     Apply,
@@ -25,7 +23,7 @@ _NOT_FINITE = {"inf": "(1.0f / 0.0f)", "-inf": "(-1.0f / 0.0f)", "nan": "(0.0f /
 def compute_type(scalar: Scalar) -> str:
     """The C type in which values of `scalar` are computed."""
     if isinstance(scalar, Float):
-        return {16: "_Float16", 32: "float"}[scalar.bits]
+        return {16: "et_half", 32: "float"}[scalar.bits]
     return "int32_t" if _INT32.holds(scalar) else "int64_t"
 
 
@@ -39,10 +37,12 @@ def storage_type(scalar: Scalar) -> str:
 def constant(value: int | float, scalar: Scalar) -> str:
     """A literal of `compute_type(scalar)`, exact."""
     if isinstance(scalar, Float):
-        digits = float(np.float32(value)).hex()
-        if digits in _NOT_FINITE:
-            return _NOT_FINITE[digits]
-        return f"({digits}f)" if digits.startswith("-") else f"{digits}f"
+        digits = float(value).hex()
+        text = _NOT_FINITE.get(digits, f"{digits}f")
+        if scalar.bits == 16:
+            # Every FLOAT16 is a float; C99 has no literals of its own for it.
+            return f"((et_half){text})"
+        return f"({text})" if text.startswith("-") else text
     number = int(value)
     if compute_type(scalar) == "int32_t":
         # -2147483648 is no literal in C: the minus applies to a number that does not fit.
@@ -59,7 +59,7 @@ def constant(value: int | float, scalar: Scalar) -> str:
 
 
 def _width(scalar: Scalar) -> str:
-    return {"int32_t": "32", "int64_t": "64", "float": "f32", "_Float16": "f16"}[
+    return {"int32_t": "32", "int64_t": "64", "float": "f32", "et_half": "f16"}[
         compute_type(scalar)
     ]
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgetrain.compiler.layout import storage_dtype
 from edgetrain.compiler.program import Buffer, Call, Entry, Program
-from edgetrain.compiler.types import Float, Int, Scalar
+from edgetrain.compiler.types import FLOAT16, Float, Int, Scalar
 from edgetrain.kernels.c.expressions import constant, storage_type
 from edgetrain.kernels.c.kernels import Units, print_nest
 from edgetrain.kernels.c.operand import Operand
@@ -49,14 +50,6 @@ def print_program(
 def element_type(buffer: Buffer) -> str:
     """The C type of one stored element of `buffer`."""
     return "uint32_t" if buffer.layout.bits else storage_type(buffer.type.scalar)
-
-
-def _elements(buffer: Buffer) -> int:
-    return buffer.bytes // (4 if buffer.layout.bits else np.dtype(_numpy(buffer)).itemsize)
-
-
-def _numpy(buffer: Buffer) -> str:
-    return storage_type(buffer.type.scalar).removesuffix("_t").replace("float", "float32")
 
 
 def _declare(name: str, buffer: Buffer) -> str:
@@ -110,6 +103,7 @@ def _header(program: Program) -> str:
         "#define EDGETRAIN_H",
         "",
         "#include <stdint.h>",
+        *_half(program),
         "",
         "#ifdef __cplusplus",
         'extern "C" {',
@@ -138,6 +132,19 @@ def _header(program: Program) -> str:
         lines.append(f"int et_{entry.name}({_parameters(program, entry)});")
     lines += ["", "#ifdef __cplusplus", "}", "#endif", "", "#endif", ""]
     return "\n".join(lines)
+
+
+def _half(program: Program) -> list[str]:
+    """The type of FLOAT16 elements, if the program has any."""
+    if all(buffer.type.scalar != FLOAT16 for buffer in program.buffers.values()):
+        return []
+    return [
+        "",
+        "#ifndef ET_HALF",
+        "#define ET_HALF",
+        "__extension__ typedef _Float16 et_half;",
+        "#endif",
+    ]
 
 
 class _Source:
@@ -180,7 +187,7 @@ class _Source:
             return []
         return [
             "/* Compile with -ffp-contract=off, so that every operation rounds for itself. */",
-            "#ifdef __FAST_MATH__",
+            "#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)",
             '#error "-ffast-math does not keep the bits of the simulator"',
             "#endif",
             "",
@@ -304,7 +311,7 @@ def _tests(element: str, buffer: Buffer, finite: bool) -> list[str]:
     if isinstance(scalar, Float):
         # Only a finite number minus itself is zero.
         return [f"!(({element} - {element}) == 0.0f)"] if finite else []
-    dtype = np.dtype(_numpy(buffer))
+    dtype = storage_dtype(scalar)
     stored = np.iinfo(dtype)
     # Compared in the element's own type: a cast could turn what is out of range into what is not.
     lo, hi = (_literal(v, dtype, dtype.kind) for v in (scalar.lo, scalar.hi))

@@ -10,8 +10,9 @@ from edgetrain.compiler.expr import Dim, add, clamp, sub
 from edgetrain.compiler.graph import Graph, GraphBuilder, Value
 from edgetrain.compiler.nest import Nest, Out, Read
 from edgetrain.compiler.ops import OPS, Example, Op
-from edgetrain.compiler.types import FLOAT32, Int, TensorType
+from edgetrain.compiler.types import FLOAT16, FLOAT32, Int, TensorType
 from tests.c.harness import draw
+from tests.compiler.draws import in_half
 
 SEEDS = 3
 
@@ -37,6 +38,15 @@ def op_graphs() -> Iterator[Graph]:
             yield op_graph(f"{op.name}_{seed}_inputs", op, example, rng, len(example.operands))
             if len(example.operands) > 1:
                 yield op_graph(f"{op.name}_{seed}_constants", op, example, rng, 1)
+        half = in_half(op, example)
+        if half is not None:
+            yield op_graph(f"{op.name}_half", op, half, rng, len(half.operands))
+
+
+def uses_half(graph: Graph) -> bool:
+    """Whether FLOAT16 occurs in `graph`."""
+    computed = [value for node in graph.nodes for value in node.outputs]
+    return any(v.type.scalar == FLOAT16 for v in (*graph.inputs, *computed))
 
 
 def op_graph(name: str, op: Op, example: Example, rng: np.random.Generator, inputs: int) -> Graph:

@@ -14,9 +14,9 @@ from edgetrain.compiler.expr import PRIMITIVES, Const, Dim, Expr, apply, assume
 from edgetrain.compiler.graph import Graph, GraphBuilder
 from edgetrain.compiler.layout import storage_dtype
 from edgetrain.compiler.nest import Nest, Out, Read
-from edgetrain.compiler.types import BOOL, FLOAT32, Int, Scalar, TensorType
+from edgetrain.compiler.types import BOOL, FLOAT16, FLOAT32, Float, Int, Scalar, TensorType
 from edgetrain.link import open_link
-from tests.c.harness import BUILDS, FLOATS, Array, Pair, build_program, make_program
+from tests.c.harness import BUILDS, Array, Pair, build_program, floats, make_program
 
 TYPES: tuple[Scalar, ...] = (
     BOOL,
@@ -28,6 +28,7 @@ TYPES: tuple[Scalar, ...] = (
     Int(-(2**63), 2**63 - 1),
     Int(0, 2**63 - 1),
     FLOAT32,
+    FLOAT16,
 )
 AMOUNTS = (0, 1, 7, 31, 32, 40, 62)
 ENDS = (-(2**63), -(2**31), -(2**31) - 1, -1, 2**31 - 1, 2**31, 2**32, 2**63 - 1)
@@ -35,8 +36,8 @@ ENDS = (-(2**63), -(2**31), -(2**31) - 1, -1, 2**31 - 1, 2**31, 2**32, 2**63 - 1
 
 def values(scalar: Scalar, count: int) -> Array:
     """`count` values of a type: its ends, and what lies about zero."""
-    if not isinstance(scalar, Int):
-        return FLOATS[:count] if count < len(FLOATS) else FLOATS
+    if isinstance(scalar, Float):
+        return floats(scalar)[:count]
     wanted = (scalar.lo, scalar.hi, -1, 0, 1, scalar.lo + 1, scalar.hi - 1, (2 * scalar.hi) // 3)
     found = [v if v in scalar else scalar.hi // 5 for v in wanted]
     return np.array(found[:count], storage_dtype(scalar))
@@ -99,8 +100,10 @@ def assume_graph() -> tuple[Graph, list[Array]]:
 def constants_graph() -> Graph:
     """Constants at the ends of the types, as results."""
     b = GraphBuilder("literals")
-    b.input("unused", TensorType((), FLOAT32))
-    literals = [Const(v, Int(v, v)) for v in ENDS] + [Const(float(v), FLOAT32) for v in FLOATS]
+    b.input("unused", TensorType((), FLOAT16))
+    literals = [Const(v, Int(v, v)) for v in ENDS] + [
+        Const(float(v), kind) for kind in (FLOAT32, FLOAT16) for v in floats(kind)
+    ]
     outs = tuple(Out(f"y{i}", (), literal.type, literal) for i, literal in enumerate(literals))
     for out, result in zip(outs, b.nest(Nest((), (), outs)), strict=True):
         b.output(out.name, result)
@@ -117,6 +120,6 @@ def test_primitives(build: str, tmp_path: Path) -> None:
     with open_link(load_board("host"), image, "host") as link:
         pair = Pair(program, link)
         for entry, inputs in zip(
-            program.entries, [[FLOATS[0]], *(drawn for _, drawn in cases)], strict=True
+            program.entries, [[floats(FLOAT16)[0]], *(drawn for _, drawn in cases)], strict=True
         ):
             pair.check(entry, inputs)

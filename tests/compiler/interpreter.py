@@ -26,6 +26,7 @@ class Turn:
     def __init__(self, nest: Nest, load: Load, indices: Mapping[str, int]) -> None:
         self.indices = dict(indices)
         self.locals: dict[str, Callable[[], Number]] = {}
+        self._results: dict[Expr, Number] = {}
         for position, read in enumerate(nest.reads):
             self.locals[read.local] = partial(self._read, load, position, read.access)
 
@@ -42,7 +43,10 @@ class Turn:
                 assert 0 <= self.indices[name] < size
                 return self.indices[name]
             case Apply(op, args, kind):
-                return primitive(op, [self.value(a) for a in args], kind)
+                # A node that others share is computed once, or else it takes exponential time.
+                if expr not in self._results:
+                    self._results[expr] = primitive(op, [self.value(a) for a in args], kind)
+                return self._results[expr]
 
 
 def run_nest(nest: Nest, load: Load, store: Store, point: Sequence[tuple[str, Expr]] = ()) -> None:

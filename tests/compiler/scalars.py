@@ -111,7 +111,9 @@ PRIMITIVE_MEANINGS: dict[str, Callable[..., Number]] = {
     "sqrt": _root,
     "floor": _floor,
     "float": lambda a: a,
-    "bits": lambda a: struct.unpack("<i", struct.pack("<f", a))[0],
+    "widen": lambda a: a,
+    "narrow": lambda a: to_float(a, 16),
+    "bits": lambda a: struct.unpack("<i", struct.pack("<f", math.nan if math.isnan(a) else a))[0],
     "from_bits": lambda a: struct.unpack("<f", struct.pack("<i", a))[0],
 }
 

@@ -37,7 +37,7 @@ INTEGERS = [
 ]
 SMALL = [Int(lo, hi) for lo in range(-3, 4) for hi in range(lo, 4)]
 OPS = sorted(PRIMITIVES)
-FLOATS_ONLY = {"fma", "div", "sqrt", "floor", "bits"}
+FLOATS_ONLY = {"fma", "div", "sqrt", "floor", "bits", "widen", "narrow"}
 OF_INTEGERS = [op for op in OPS if op not in FLOATS_ONLY]
 
 
@@ -136,8 +136,8 @@ def test_the_corners_of_floats(op: str, bits: int) -> None:
     for operands, kind in taken:
         check(op, operands, kind, list(product(*(corners(t) for t in operands))))
     integers_only = {"and", "or", "xor", "shl", "shr", "popcount", "assume", "float", "from_bits"}
-    of_32_bits = {"sqrt", "floor", "bits"}
-    assert bool(taken) == (op not in integers_only and (bits == 32 or op not in of_32_bits))
+    of_one_type = {"sqrt": 32, "floor": 32, "bits": 32, "widen": 16, "narrow": 32}
+    assert bool(taken) == (op not in integers_only and of_one_type.get(op, bits) == bits)
 
 
 @pytest.mark.parametrize("op", ["add", "sub", "mul", "min", "max", "shl", "shr"])

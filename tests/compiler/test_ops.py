@@ -13,7 +13,7 @@ from edgetrain.compiler.ops import OPS, Example
 from edgetrain.compiler.types import FLOAT32, Int, TensorType
 from edgetrain.executor import NestExecutor, Tensor
 from tests.c.op_graphs import with_contract
-from tests.compiler.draws import Array, draw, equal
+from tests.compiler.draws import Array, draw, equal, in_half
 from tests.compiler.interpreter import interpret
 
 SEEDS = 12
@@ -59,12 +59,26 @@ def check(nest: Nest, samples: list[list[Array]], shared: set[int]) -> None:
                 assert equal(result.array[..., row], rights[position])
 
 
+OF_HALVES = {"matmul", "matmul_t", "outer", "rank_one", "sgd", "momentum", "affine", "add", "mul"}
+OF_HALVES |= {"relu", "leaky_relu", "sigmoid", "tanh", "relu_gradient", "leaky_relu_gradient"}
+OF_HALVES |= {"sigmoid_gradient", "tanh_gradient"}
+
+
+def test_what_a_network_in_half_precision_needs_takes_halves() -> None:
+    rng = np.random.default_rng(3)
+    for name in sorted(OF_HALVES):
+        examples = [OPS[name].example(rng) for _ in range(SEEDS)]
+        assert any(in_half(OPS[name], example) for example in examples), name
+
+
 @pytest.mark.parametrize("name", OPS)
 def test_an_op_means_what_its_nest_says(name: str) -> None:
     op = OPS[name]
     rng = np.random.default_rng([11, *name.encode()])
-    for _ in range(SEEDS):
+    for seed in range(SEEDS):
         example = op.example(rng)
+        if seed % 2:
+            example = in_half(op, example) or example
         nest = op.meaning(*example.operands, **example.attributes)
         samples = [operands(example, rng) for _ in range(BATCH)]
         check(nest, samples, set())

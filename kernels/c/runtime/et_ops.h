@@ -12,6 +12,29 @@
 #define ET_MAY_ALIAS
 #endif
 
+/* IEEE half precision, where the compiler has it; only programs in FLOAT16 use it.  A target must
+ * compute in it and not beyond: on x86, GCC needs -fexcess-precision=16 and Clang
+ * -Xclang -ffloat16-excess-precision=none. */
+#ifdef __FLT16_MANT_DIG__
+#ifndef ET_HALF
+#define ET_HALF
+__extension__ typedef _Float16 et_half;
+#endif
+
+static inline et_half et_min_f16(et_half a, et_half b) { return b < a ? b : a; }
+static inline et_half et_max_f16(et_half a, et_half b) { return a < b ? b : a; }
+
+/* One rounding; an instruction where the core has it.  In double the product is exact, and so is a
+ * sum that comes near the middle between two halves: rounding the others twice does no harm. */
+static inline et_half et_fma_f16(et_half a, et_half b, et_half c) {
+#if defined(__ARM_FEATURE_FP16_SCALAR_ARITHMETIC) || defined(__riscv_zfh) || defined(__riscv_zhinx)
+    return __builtin_fmaf16(a, b, c);
+#else
+    return (et_half)((double)a * (double)b + (double)c);
+#endif
+}
+#endif
+
 static inline int32_t et_min_32(int32_t a, int32_t b) { return b < a ? b : a; }
 static inline int64_t et_min_64(int64_t a, int64_t b) { return b < a ? b : a; }
 static inline float et_min_f32(float a, float b) { return b < a ? b : a; }
@@ -52,13 +75,14 @@ static inline int64_t et_popcount_64(int64_t a) {
 /* One rounding; an instruction where the core has it. */
 static inline float et_fma_f32(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 
+/* Those of every NaN are the same. */
 static inline int32_t et_bits_f32(float a) {
     union {
         float f;
         int32_t i;
     } u;
     u.f = a;
-    return u.i;
+    return a == a ? u.i : 0x7FC00000;
 }
 static inline float et_from_bits_f32(int32_t a) {
     union {
