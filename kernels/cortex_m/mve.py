@@ -33,15 +33,15 @@ class MveUnit(Unit):
 
     def load(self, pointer: str, scalar: Scalar, stride: int, count: int | None) -> str:
         if count is None:
-            return f"vldrhq_f16({pointer})"
-        return f"vldrhq_z_f16({pointer}, vctp16q({count}))"
+            return f"vldrhq_f16((const float16_t *)({pointer}))"
+        return f"vldrhq_z_f16((const float16_t *)({pointer}), vctp16q({count}))"
 
     def store(
         self, pointer: str, value: str, scalar: Scalar, stride: int, count: int | None
     ) -> str:
         if count is None:
-            return f"vstrhq_f16({pointer}, {value});"
-        return f"vstrhq_p_f16({pointer}, {value}, vctp16q({count}));"
+            return f"vstrhq_f16((float16_t *)({pointer}), {value});"
+        return f"vstrhq_p_f16((float16_t *)({pointer}), {value}, vctp16q({count}));"
 
     def splat(self, value: str, scalar: Scalar) -> str:
         return f"vdupq_n_f16({value})"
