@@ -84,18 +84,17 @@ def _within(
     model: str | Path,
     board: str | Board,
     learn: str | None,
-    how: Learning | None,
+    how: Learning,
     write: Callable[[Program, Path], CompileReport] | None,
 ) -> Program:
     limit = parse_bytes(budget_ram)
-    if how is None or how.update != "all":
+    if learn is None or how.update != "all":
         raise InputError(
             "--budget-ram chooses what learns", remedy="give --learn with it, and no --update"
         )
-    learning = how
 
     def compile_update(update: str) -> Program:
-        return compile_model(model, board, learn=learn, how=replace(learning, update=update))
+        return compile_model(model, board, learn=learn, how=replace(how, update=update))
 
     def overhead(program: Program) -> int:
         """What the built image takes beside state and arena."""
