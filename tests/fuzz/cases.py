@@ -46,6 +46,7 @@ FACTORS: dict[str, Sequence[Any]] = {
     "decay": (0.0, 0.01),
     "schedule": tuple(SCHEDULES),
     "batch": (1, 3),
+    "update": ("all", "last", "biases", "w0[1:2]"),
 }
 
 

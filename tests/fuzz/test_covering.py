@@ -11,7 +11,7 @@ from tests.fuzz.cases import FACTORS, RUNNABLE, STEPS, Case, arithmetic, coverin
 from tests.fuzz.pairwise import Row, covering_array, pairs, valid_pairs, walk
 from tests.support import needs_tool
 
-CASES = covering_cases(seed=1)
+CASES = covering_cases(seed=4)
 MOST_PROGRAMS = 40
 
 
