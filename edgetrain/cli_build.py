@@ -161,30 +161,54 @@ def compile(model: str, board: str, output: Path | None, no_build: bool, **optio
     "--output",
     type=click.Path(path_type=Path),
     metavar="Y.npz",
-    help="outputs in the model's own domain, and codes, the device's integers.",
+    help="outputs in the model's own domain, and codes, the device's integers; or the losses.",
 )
-def simulate(directory: Path, inputs: Path, output: Path | None) -> Answer:
-    """Run a compiled program in NumPy."""
-    from edgetrain.simulate import simulate
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    metavar="Y.npy",
+    help="Learn: a class, or for --loss mse a vector, of each input.",
+)
+@click.option(
+    "--steps", type=click.IntRange(1), help="Training steps.  Default: once through the inputs."
+)
+def simulate(
+    directory: Path, inputs: Path, output: Path | None, labels: Path | None, steps: int | None
+) -> Answer:
+    """Run a compiled program in NumPy.
+
+    With --labels the simulated device learns, and keeps what it has learned: see `edgetrain state`.
+    """
+    from edgetrain.simulate import simulate, simulate_training
 
     with terminal().working("simulating"):
-        report = asdict(simulate(directory, inputs, output))
+        if labels is not None:
+            report = asdict(simulate_training(directory, inputs, labels, steps, output))
+        elif steps is not None:
+            raise et.InputError("--steps without --labels", remedy="give the labels to learn from")
+        else:
+            report = asdict(simulate(directory, inputs, output))
     return Answer(report, facts(report))
 
 
 @verb("edgetrain verify build/can-ids-w2a2-mps2-an386 --samples 100")
 @project
 @click.option("--samples", type=click.IntRange(1), default=1000, show_default=True)
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    help="Training steps of a device that learns.  Default: as many as samples.",
+)
 @seed_option
 @link_option
-def verify(directory: Path, samples: int, seed: int, link: str) -> Answer:
+def verify(directory: Path, samples: int, steps: int | None, seed: int, link: str) -> Answer:
     """Compare target and simulator, bit for bit.
 
     Both run on the same data.  Inputs are drawn over their whole range; a CAN detector also gets
-    synthetic traffic with attacks.
+    synthetic traffic with attacks.  Of a device that learns, each loss and all state are compared.
     """
     with terminal().working("verifying"):
-        report = et.verify(directory, samples=samples, seed=seed, link=link)
+        report = et.verify(directory, samples=samples, steps=steps, seed=seed, link=link)
     return compared(report, asdict(report), facts(asdict(report)))
 
 

@@ -58,7 +58,8 @@ def import_state(directory: str | Path, file: str | Path, link: str | None = Non
     program = open_project(directory)
     state = _read(Path(file), program)
     if link is None:
-        return _write(state, Path(directory, STATE_FILE))
+        keep_state(directory, state)
+        return _describe(state)
     with _target(directory, program, link) as target:
         for position, buffer in enumerate(program.of_kind("state")):
             target.write_state(position, pack(buffer, state[buffer.name]))
@@ -69,6 +70,11 @@ def saved_state(directory: str | Path, program: Program) -> State:
     """The simulator's state in the project `directory`: the one imported last, or the initial."""
     path = Path(directory, STATE_FILE)
     return _read(path, program) if path.exists() else program.simulator().state
+
+
+def keep_state(directory: str | Path, state: State) -> None:
+    """Make `state` that of the simulator in the project `directory`."""
+    _write(state, Path(directory, STATE_FILE))
 
 
 def _read(path: Path, program: Program) -> State:

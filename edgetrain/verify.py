@@ -25,6 +25,10 @@ from edgetrain.simulator import Simulator
 Array = NDArray[Any]
 Inputs = tuple[Array, ...]
 
+TRAINING = "train_step"
+"""The entry that learns."""
+_AFTERWARDS = 32
+"""At most so many samples are inferred again with what was learned."""
 _BLOCK = 256
 """Calls that the simulator runs before the target runs them."""
 
@@ -84,11 +88,12 @@ class Series:
 class Reference:
     """What the simulator makes of some calls; it serves every board that runs the same program.
 
-    `state` is that after all calls.
+    `state` is that after all calls; `steps` how many of them were training steps.
     """
 
     digest: str
     samples: int
+    steps: int
     series: Iterable[Series]
     state: Mapping[str, Array]
 
@@ -97,6 +102,7 @@ def verify(
     directory: str | Path,
     *,
     samples: int = 1000,
+    steps: int | None = None,
     seed: int = 0,
     link: str = "auto",
     frames: Frames | None = None,
@@ -105,6 +111,8 @@ def verify(
 ) -> VerifyReport:
     """Run `samples` inputs through every entry of the project's image and of the simulator.
 
+    Where the device learns, it takes `steps` training steps, by default as many as samples, and
+    then infers some samples once more with what it has learned.
     Inputs of `infer` are drawn over their whole range; `can_frame` gets `frames` (all entries then
     at most as many inputs as there are frames), by default synthetic traffic with attacks.
     `reference`, of `simulate_reference`, replaces all of these.  Raises InputError where the image
@@ -116,7 +124,7 @@ def verify(
     if not image.is_file():
         raise InputError("holds no image", where=str(directory), remedy="compile it again")
     if reference is None:
-        reference = _simulate(program, samples, seed, frames)
+        reference = _simulate(program, samples, steps, seed, frames)
     elif reference.digest != program_digest(program):
         raise InputError("the reference is of another program", where=str(directory))
     with open_link(board, image, link, count=count) as target:
@@ -129,45 +137,66 @@ def verify(
         for series in reference.series:
             run.series(series)
         run.state(reference.state, reference.samples)
-        return run.report(reference.samples)
+        return run.report(reference)
 
 
 def simulate_reference(
-    program: Program, *, samples: int = 1000, seed: int = 0, frames: Frames | None = None
+    program: Program,
+    *,
+    samples: int = 1000,
+    steps: int | None = None,
+    seed: int = 0,
+    frames: Frames | None = None,
 ) -> Reference:
     """Run the inputs that `verify` draws through the simulator, once for many boards."""
-    lazy = _simulate(program, samples, seed, frames)
+    lazy = _simulate(program, samples, steps, seed, frames)
     return replace(lazy, series=tuple(lazy.series))
 
 
 def simulate_calls(program: Program, calls: Mapping[str, Sequence[Inputs]]) -> Reference:
     """Run these inputs of each entry named through the simulator, one entry after the other."""
-    lazy = _reference(program, max(map(len, calls.values())), calls)
+    steps = len(calls.get(TRAINING, ()))
+    lazy = _reference(program, max(map(len, calls.values())), steps, list(calls.items()))
     return replace(lazy, series=tuple(lazy.series))
 
 
-def _simulate(program: Program, samples: int, seed: int, frames: Frames | None) -> Reference:
+def _simulate(
+    program: Program, samples: int, steps: int | None, seed: int, frames: Frames | None
+) -> Reference:
     samples = samples if frames is None else min(samples, len(frames))
-    if samples < 1:
-        raise InputError(f"{samples} samples", remedy="give at least one")
-    calls = {e.name: _samples(program, e, samples, seed, frames) for e in program.entries}
-    return _reference(program, samples, calls)
+    learns = any(entry.name == TRAINING for entry in program.entries)
+    if steps is not None and not learns:
+        raise InputError(f"{steps} steps of a program that does not learn", remedy="leave --steps")
+    steps = (samples if steps is None else steps) if learns else 0
+    if samples < 1 or (learns and steps < 1):
+        raise InputError(f"{samples} samples, {steps} steps", remedy="give at least one")
+    calls = []
+    for entry in program.entries:
+        turns = steps if entry.name == TRAINING else samples
+        calls.append((entry.name, _samples(program, entry, turns, seed, frames)))
+    if learns:
+        infer, again = program.entry("infer"), min(samples, _AFTERWARDS)
+        calls.append((infer.name, _samples(program, infer, again, seed, frames)))
+    return _reference(program, samples, steps, calls)
 
 
-def _reference(program: Program, samples: int, calls: Mapping[str, Iterable[Inputs]]) -> Reference:
+def _reference(
+    program: Program, samples: int, steps: int, calls: Sequence[tuple[str, Iterable[Inputs]]]
+) -> Reference:
     """Its series and state come into being as they are asked for."""
     simulator = program.simulator()
 
     def series() -> Iterator[Series]:
-        for name, every in calls.items():
-            entry, inputs, first = program.entry(name), iter(every), 0
+        done = dict.fromkeys((name for name, _ in calls), 0)
+        for name, every in calls:
+            entry, inputs = program.entry(name), iter(every)
             buffers = [program.buffers[name] for name in entry.inputs]
             while block := list(itertools.islice(inputs, _BLOCK)):
                 packed = tuple(b"".join(map(pack, buffers, each)) for each in block)
-                yield Series(entry.name, first, packed, _outputs(simulator, entry, block))
-                first += len(block)
+                yield Series(name, done[name], packed, _outputs(simulator, entry, block))
+                done[name] += len(block)
 
-    return Reference(program_digest(program), samples, series(), simulator.state)
+    return Reference(program_digest(program), samples, steps, series(), simulator.state)
 
 
 def _outputs(simulator: Simulator, entry: Entry, calls: Sequence[Inputs]) -> tuple[Array, ...]:
@@ -272,7 +301,7 @@ class _Comparison:
             call = _maker(entry, value)
             self._compare(entry, samples, call, buffer.name, expected[buffer.name], actual)
 
-    def report(self, samples: int) -> VerifyReport:
+    def report(self, reference: Reference) -> VerifyReport:
         """Sum up."""
         means = {
             name: sum(counts) / len(counts) if counts else None
@@ -280,8 +309,8 @@ class _Comparison:
         }
         return VerifyReport(
             link=self._target.name,
-            samples=samples,
-            steps=0,
+            samples=reference.samples,
+            steps=reference.steps,
             compared_values=self._compared,
             mismatches=self._mismatches,
             bit_exact=self._mismatches == 0,
