@@ -121,7 +121,7 @@ def compile_model(
     sources: tuple[Graph, ...] = (imported.graph,)
     metadata: dict[str, Any] = {}
     if learn is not None:
-        sources = _learning_graphs(imported.graph, learn, how)
+        sources = _learning_graphs(imported, learn, how)
         metadata["learn"] = {"rule": learn, **asdict(how)}
         if how.update != "all":
             full = compile_model(model, target, learn=learn, how=replace(how, update="all"))
@@ -154,12 +154,17 @@ def _in_float16(model: ImportedModel, board: Board) -> ImportedModel:
     return replace(model, graph=graph, input_code=InputCode(x.type), output_code=OutputCode(y.type))
 
 
-def _learning_graphs(graph: Graph, learn: str, how: Learning) -> tuple[Graph, Graph]:
+def _learning_graphs(imported: ImportedModel, learn: str, how: Learning) -> tuple[Graph, Graph]:
     """`infer` over parameters in state, and `train_step`."""
     rule = RULES.get(learn)
     if rule is None:
         raise InputError(f"unknown rule {learn!r}", remedy=f"known: {', '.join(RULES)}")
-    infer = with_parameters(graph, how.update)
+    if imported.loss not in (None, how.loss):
+        raise InputError(
+            f"the model file is a training graph of the loss {imported.loss}, not {how.loss}",
+            remedy=f"use --loss {imported.loss}",
+        )
+    infer = with_parameters(imported.graph, how.update)
     return infer, rule.apply(infer, how)
 
 

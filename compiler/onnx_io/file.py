@@ -49,17 +49,48 @@ class FileNode:
 
 
 @dataclass(frozen=True)
+class FileInput:
+    """`element` is ONNX's number of its type; a length is None where the file leaves it open."""
+
+    name: str
+    element: int
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
 class ModelFile:
-    """`input_shape` excludes the batch axis; `annotation` is the input's QONNX data type."""
+    """`annotation` is the first input's QONNX data type."""
 
     path: str
-    input: str
-    features: int
+    inputs: tuple[FileInput, ...]
+    outputs: tuple[str, ...]
     annotation: str
-    output: str
     nodes: tuple[FileNode, ...]
     constants: Mapping[str, NDArray[Any]]
     metadata: Mapping[str, str]
+
+    @property
+    def input(self) -> str:
+        return self.inputs[0].name
+
+    @property
+    def output(self) -> str:
+        return self.outputs[0]
+
+    @property
+    def features(self) -> int:
+        """The length of an input, of one sample."""
+        return features_of(self.inputs[0], self.path)
+
+    def check_network(self) -> None:
+        """Raise InputError unless it has one input (batch, features) and one output."""
+        if len(self.inputs) != 1 or len(self.outputs) != 1:
+            raise InputError(
+                f"{len(self.inputs)} inputs and {len(self.outputs)} outputs",
+                where=self.path,
+                remedy="export a model with one input and one output",
+            )
+        features_of(self.inputs[0], self.path)
 
 
 def _text(value: str | bytes) -> str:
@@ -93,20 +124,15 @@ def read_model_file(path: str | Path) -> ModelFile:
         if name in constants:
             raise InputError(f"two tensors are named {label(name)}", where=where)
         constants[name] = tensor_array(tensor, f"{where}: tensor {label(name)}")
-    inputs = [v for v in graph.input if _text(v.name) not in constants]
-    if len(inputs) != 1 or len(graph.output) != 1:
-        raise InputError(
-            f"{len(inputs)} inputs and {len(graph.output)} outputs",
-            where=where,
-            remedy="export a model with one input and one output",
-        )
+    inputs = [_input(v) for v in graph.input if _text(v.name) not in constants]
+    if not inputs or not graph.output:
+        raise InputError("no input or no output", where=where, remedy="export it again")
     metadata = {_text(p.key): _text(p.value) for p in proto.metadata_props}
     return ModelFile(
         path=where,
-        input=_text(inputs[0].name),
-        features=_features(inputs[0], where),
-        annotation=_annotation(graph, _text(inputs[0].name)),
-        output=_text(graph.output[0].name),
+        inputs=tuple(inputs),
+        outputs=tuple(_text(v.name) for v in graph.output),
+        annotation=_annotation(graph, inputs[0].name),
         nodes=tuple(_nodes(graph, where)),
         constants=constants,
         metadata={k: v for k, v in metadata.items() if k.startswith(METADATA_PREFIX)},
@@ -176,17 +202,23 @@ def tensor_array(tensor: onnx.TensorProto, where: str) -> NDArray[Any]:
     return array
 
 
-def _features(info: onnx.ValueInfoProto, where: str) -> int:
+def _input(info: onnx.ValueInfoProto) -> FileInput:
     kind = info.type.tensor_type
-    dims = [d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim]
-    where = f"{where}: input {label(_text(info.name))}"
-    if kind.elem_type != onnx.TensorProto.FLOAT:
+    dims = (int(d.dim_value) if d.HasField("dim_value") else None for d in kind.shape.dim)
+    return FileInput(_text(info.name), kind.elem_type, tuple(dims))
+
+
+def features_of(source: FileInput, path: str) -> int:
+    """The length of an input of shape (batch, features); InputError for any other."""
+    where = f"{path}: input {label(source.name)}"
+    if source.element != onnx.TensorProto.FLOAT:
         raise InputError("is not float32", where=where, remedy="export with a float input")
+    dims = list(source.shape)
     if len(dims) != 2 or dims[1] is None or not 1 <= dims[1] <= MAX_FEATURES:
         raise InputError(
             f"has shape {dims}", where=where, remedy="export with an input (batch, features)"
         )
-    return int(dims[1])
+    return dims[1]
 
 
 def _annotation(graph: onnx.GraphProto, name: str) -> str:

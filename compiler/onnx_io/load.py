@@ -7,6 +7,7 @@ from pathlib import Path
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Graph
 from edgetrain.compiler.interface import InputCode, OutputCode
+from edgetrain.compiler.onnx_io.artifacts import LOSS, is_training, read_training
 from edgetrain.compiler.onnx_io.file import read_model_file
 from edgetrain.compiler.onnx_io.floats import FloatReader
 from edgetrain.compiler.onnx_io.quantised import QuantisedReader
@@ -16,17 +17,25 @@ _QUANTISERS = {"Quant", "IntQuant", "BipolarQuant", "QuantizeLinear", "Dequantiz
 
 @dataclass(frozen=True)
 class ImportedModel:
-    """`graph` computes codes from codes; `metadata` is what the file carries for host tools."""
+    """`graph` computes codes from codes; `metadata` is what the file carries for host tools.
+
+    `loss` is that of a training graph, and only by it can the network learn.
+    """
 
     graph: Graph
     input_code: InputCode
     output_code: OutputCode
     metadata: Mapping[str, str]
+    loss: str | None = None
 
 
 def import_model(path: str | Path) -> ImportedModel:
-    """Read a QONNX, QDQ or float ONNX MLP; raises InputError for what cannot be expressed."""
+    """Read a QONNX, QDQ or float ONNX MLP, or onnxruntime's training graph of one; raises
+    InputError for what cannot be expressed."""
     file = read_model_file(path)
+    if is_training(file):
+        return ImportedModel(*read_training(file), file.metadata, LOSS)
+    file.check_network()
     quantised = bool(file.annotation) or any(n.op in _QUANTISERS for n in file.nodes)
     reader = QuantisedReader(file) if quantised else FloatReader(file)
     try:

@@ -1,6 +1,6 @@
 """Walks the nodes of a model file in order and hands each to the method for its op."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,7 +13,8 @@ from edgetrain.compiler.onnx_io.signatures import check_signature
 from edgetrain.compiler.onnx_io.tensors import Raw
 
 Handler: TypeAlias = Callable[[FileNode, list[Any]], Any]
-"""(node, operands; None where one is left out) → the tensor of its first output."""
+"""(node, operands; None where one is left out) → the tensor of its first output, or a tuple of
+those of several."""
 
 _FLOAT32 = 1
 """Of `Cast`, as ONNX counts element types."""
@@ -28,8 +29,12 @@ class Reader:
 
     def walk(self, source: Any) -> Any:
         """The tensor of the model's output, given that of its input."""
+        return self.walk_all({self.file.input: source})[self.file.output]
+
+    def walk_all(self, sources: Mapping[str, Any]) -> dict[str, Any]:
+        """Every tensor, given those of the inputs."""
         known: dict[str, Any] = {n: Raw(a) for n, a in self.file.constants.items()}
-        known[self.file.input] = source
+        known |= sources
         for node in self.file.nodes:
             operands: list[Any] = []
             for name in node.inputs:
@@ -40,14 +45,17 @@ class Reader:
                     )
                 operands.append(known[name] if name else None)
             used = [name for name in node.outputs if name]
-            if not used or used[0] in known:
+            if not used or any(name in known for name in used):
                 raise node.refuse("computes nothing new", "give every tensor one name")
-            known[used[0]] = self._dispatch(node, operands)
+            made = self._dispatch(node, operands)
+            results = made if isinstance(made, tuple) else (made,)
+            pairs = zip(node.outputs, results, strict=False)
+            known |= {name: tensor for name, tensor in pairs if name}
         if self.file.output not in known:
             raise InputError(
                 f"output {label(self.file.output)} is never computed", where=self.file.path
             )
-        return known[self.file.output]
+        return known
 
     def _dispatch(self, node: FileNode, operands: list[Any]) -> Any:
         handler = _constant if node.op == "Constant" else self.handlers.get(node.op)

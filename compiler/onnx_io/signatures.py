@@ -10,6 +10,8 @@ import numpy as np
 from edgetrain.compiler.onnx_io.file import FileNode, label
 
 STANDARD = ("", "ai.onnx")
+MICROSOFT = ("com.microsoft",)
+"""Where onnxruntime keeps the operators of its training graphs."""
 QONNX = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
 """The names under which the Quant operators have been exported."""
 
@@ -73,6 +75,13 @@ SIGNATURES: dict[str, Signature] = {
     "Flatten": Signature(1, 1, {"axis": int}),
     "Reshape": Signature(2, 2, {"allowzero": int}),
     "Cast": Signature(1, 1, {"to": int, "saturate": int}),
+    "ReduceSum": Signature(1, 2, {"keepdims": int, "noop_with_empty_axes": int}),
+    "SoftmaxCrossEntropyLoss": Signature(2, 2, {"reduction": str, "ignore_index": int}, outputs=2),
+    "SoftmaxCrossEntropyLossGrad": Signature(
+        3, 3, {"reduction": str, "ignore_index": int}, domains=MICROSOFT
+    ),
+    "ReluGrad": Signature(2, 2, domains=MICROSOFT),
+    "InPlaceAccumulatorV2": Signature(3, 3, domains=MICROSOFT),
     "Constant": Signature(0, 0, {"value": np.ndarray, "value_float": float}),
 }
 
