@@ -51,7 +51,7 @@ def rules() -> Answer:
 def workloads() -> Answer:
     """List the models that have a name.
 
-    Of the reference networks mlp-SIZES-fp32 all sizes are there; some are listed.
+    Of the reference networks mlp-SIZES-fp32 and -fp16 all sizes are there; some are listed.
     """
     from edgetrain.workloads import all_workloads
 

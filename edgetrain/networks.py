@@ -18,7 +18,7 @@ Floats = NDArray[np.float32]
 
 _IR_VERSION = 10
 _OPSET = 17
-_NAME = re.compile(r"mlp((?:-[1-9]\d{0,2}){2,})-(fp32)")
+_NAME = re.compile(r"mlp((?:-[1-9]\d{0,2}){2,})-(fp32|fp16)")
 _SAMPLES = 10
 
 
@@ -48,28 +48,32 @@ def float_mlp(
 
 @dataclass(frozen=True)
 class ReferenceNetwork:
-    """The network `mlp-SIZES-fp32`, the samples that it learns, and how.
+    """The network `mlp-SIZES-PRECISION`, the samples that it learns, and how.
 
     All numbers come, in this order, from one generator: s ← 1664525·s + 1013904223 mod 2³², first
     1, each draw (s >> 8)/2²³ − 1: ten samples, then the weights of each layer, [in][out], times the
     greatest power of two that is at most √(2/in).  Biases are 0; the label of sample i is i modulo
-    the number of outputs.  ReLU between the layers.
+    the number of outputs.  ReLU between the layers.  In fp16 each number is rounded to FLOAT16.
     """
 
     sizes: tuple[int, ...]
+    precision: str
 
     @property
     def name(self) -> str:
-        return f"mlp-{'-'.join(map(str, self.sizes))}-fp32"
+        return f"mlp-{'-'.join(map(str, self.sizes))}-{self.precision}"
 
     @property
     def summary(self) -> str:
         """In one line."""
-        return f"{'-'.join(map(str, self.sizes))} learns ten samples by SGD, in FP32"
+        sizes = "-".join(map(str, self.sizes))
+        return f"{sizes} learns ten samples by SGD, in {self.precision.upper()}"
 
     @property
     def learning(self) -> Learning:
         """Cross-entropy, one sample a step."""
+        if self.precision == "fp16":
+            return Learning(loss="cross-entropy", rate=2.0**-7, precision="fp16")
         return Learning(loss="cross-entropy", rate=0.01)
 
     @cached_property
@@ -96,8 +100,12 @@ class ReferenceNetwork:
         for place, (rows, columns) in enumerate(shapes):
             drawn = np.fromiter(islice(draws, rows * columns), np.float32, rows * columns)
             scale = _scale(rows) if place else 1.0
-            arrays.append(drawn.reshape(rows, columns) * np.float32(scale))
+            arrays.append(self._rounded(drawn.reshape(rows, columns) * np.float32(scale)))
         return arrays
+
+    def _rounded(self, array: Floats) -> Floats:
+        """As the precision has it, in FLOAT32."""
+        return array.astype(np.float16).astype(np.float32) if self.precision == "fp16" else array
 
 
 def reference_network(name: str) -> ReferenceNetwork | None:
@@ -105,7 +113,7 @@ def reference_network(name: str) -> ReferenceNetwork | None:
     found = _NAME.fullmatch(name)
     if found is None:
         return None
-    return ReferenceNetwork(tuple(map(int, found[1].strip("-").split("-"))))
+    return ReferenceNetwork(tuple(map(int, found[1].strip("-").split("-"))), found[2])
 
 
 def _draws() -> Iterator[float]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edgetrain.networks import ReferenceNetwork
 
 MODELS = Path(__file__).resolve().parent / "models"
-REFERENCES = ("mlp-64-32-16-5-fp32",)
+REFERENCES = ("mlp-64-32-16-5-fp32", "mlp-40-64-32-5-fp16")
 """Of the reference networks, those that are listed; any other sizes are there as well."""
 
 

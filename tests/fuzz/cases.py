@@ -7,11 +7,12 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from edgetrain.board import Board, all_boards
+from edgetrain.board import Board, all_boards, load_board
 from edgetrain.compiler.ops.loss import LOSSES
 from edgetrain.compiler.ops.schedule import SCHEDULES
 from edgetrain.compiler.rules import RULES, Learning
-from edgetrain.pipeline import Program, compile_model, write_project
+from edgetrain.compiler.rules.registry import PRECISIONS
+from edgetrain.pipeline import FP16_FEATURES, Program, compile_model, write_project
 from edgetrain.verify import VerifyReport, verify
 from tests.fuzz.pairwise import covering_array
 from tests.training.models import random_layers, write_mlp
@@ -46,13 +47,16 @@ FACTORS: dict[str, Sequence[Any]] = {
     "decay": (0.0, 0.01),
     "schedule": tuple(SCHEDULES),
     "batch": (1, 3),
+    "precision": PRECISIONS,
     "update": ("all", "last", "biases", "w0[1:2]"),
 }
 
 
 def valid(case: Case) -> bool:
     """Whether the values of a case, or of the part of one that is decided, go together."""
-    return True
+    if case.get("precision") != "fp16" or "board" not in case:
+        return True
+    return FP16_FEATURES.issubset(load_board(case["board"]).features)
 
 
 def covering_cases(seed: int) -> list[Case]:

@@ -11,7 +11,7 @@ from tests.fuzz.cases import FACTORS, RUNNABLE, STEPS, Case, arithmetic, coverin
 from tests.fuzz.pairwise import Row, covering_array, pairs, valid_pairs, walk
 from tests.support import needs_tool
 
-CASES = covering_cases(seed=4)
+CASES = covering_cases(seed=1)
 MOST_PROGRAMS = 40
 
 
@@ -34,8 +34,10 @@ def test_the_cases_are_few_and_cover_what_they_say() -> None:
     met = [{**case, "board": arithmetic(load_board(case["board"]))} for case in CASES]
     kinds = {arithmetic(board) for board in RUNNABLE}
     values = {**FACTORS, "board": sorted(kinds)}
+    without = {(arithmetic(b), "fp16") for b in RUNNABLE if "f16" not in b.features}
+    without |= {(precision, kind) for kind, precision in without}
     for a, b in combinations(values, 2):
-        wanted = {(str(x), str(y)) for x, y in product(values[a], values[b])}
+        wanted = {(str(x), str(y)) for x, y in product(values[a], values[b])} - without
         assert wanted == {(str(case[a]), str(case[b])) for case in met}, (a, b)
     assert {case["board"] for case in CASES} == {board.name for board in RUNNABLE}
 

@@ -12,7 +12,7 @@ import pytest
 from edgetrain.bench import own_samples
 from edgetrain.board import all_boards, load_board
 from edgetrain.networks import reference_network
-from edgetrain.pipeline import Program, compile_model, write_project
+from edgetrain.pipeline import FP16_FEATURES, Program, compile_model, write_project
 from edgetrain.toolchain import build
 from edgetrain.verify import Reference, program_digest, verify
 from edgetrain.workloads import REFERENCES, model_file
@@ -21,7 +21,12 @@ from tests.support import needs_tool
 STEPS = 1000
 EMULATED = [b for b in all_boards() if "f32" in b.features and b.qemu is not None]
 CORES = {b.core: b.name for b in reversed(EMULATED)}
-BOARDS = sorted(CORES.values())
+RUNS = [
+    (name, board)
+    for name in REFERENCES
+    for board in sorted(CORES.values())
+    if name.endswith("fp32") or FP16_FEATURES.issubset(load_board(board).features)
+]
 BUILDS = [(compiler, level) for compiler in ("gcc", "clang") for level in ("-O0", "-O3")]
 
 
@@ -48,8 +53,7 @@ def simulated() -> Callable[[str, Program], Reference]:
     return get
 
 
-@pytest.mark.parametrize("name", REFERENCES)
-@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize(("name", "board"), RUNS)
 def test_on_boards(
     name: str, board: str, simulated: Callable[[str, Program], Reference], tmp_path: Path
 ) -> None:
