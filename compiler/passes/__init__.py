@@ -21,7 +21,8 @@ INFERENCE: tuple[Pass, ...] = (Requantise(), DeadNodes())
 def training_passes(features: frozenset[str]) -> tuple[Pass, ...]:
     """What a training graph goes through for a board with `features`."""
     update = RankOneUpdate(features)
-    return (update, Recompute(), FuseMaps(), JoinSiblings(), Postpone(), DeadNodes())
+    fuse = FuseMaps()
+    return (update, fuse, Recompute(), fuse, JoinSiblings(), Postpone(), DeadNodes())
 
 
 def run_passes(graph: Graph, passes: tuple[Pass, ...] = INFERENCE) -> Graph:

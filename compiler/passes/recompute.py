@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from edgetrain.compiler.expr import Apply, Dim, subexpressions
 from edgetrain.compiler.graph import Graph, Node, Value
 
-PRIMITIVES = 1
-"""The most that are worth computing again an element."""
+PRIMITIVES = 2
+"""The most that are worth computing again an element: a product and its cast."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recompute:
-    """A map of one primitive that is larger than all that it reads, such as x dᵀ, is computed once
+    """A map of few primitives that is larger than all that it reads, such as x dᵀ, is computed once
     for each of the maps that read it, into which `FuseMaps` can then take it.
 
     Exact: the same primitives on the same numbers.

@@ -85,3 +85,18 @@ def test_adam_corrects_for_its_start(tmp_path: Path) -> None:
         np.testing.assert_allclose(moved, 0.125, rtol=1e-5, err_msg=name)
     np.testing.assert_allclose(simulator.state["m_one"], 0.1, rtol=1e-7)
     np.testing.assert_allclose(simulator.state["v_one"], 0.001, rtol=1e-7)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_adam_keeps_averages_in_float32_and_stores_no_gradient(
+    precision: str, tmp_path: Path
+) -> None:
+    weights, biases = random_layers((40, 30, 20), seed=8)
+    path = write_mlp(tmp_path / "m.onnx", weights, biases)
+    program = compile_model(path, learn="adam", how=Learning(precision=precision))
+    kinds = {name: array.dtype for name, array in program.initial.items()}
+    assert kinds["w0"] == {"fp32": np.float32, "fp16": np.float16}[precision]
+    averages = [name for name in kinds if name[:2] in ("m_", "v_")]
+    assert len(averages) == 2 * 4 + 2
+    assert all(kinds[name] == np.float32 for name in averages)
+    assert program.arena_bytes < 600 * kinds["w0"].itemsize  # the smaller weight matrix

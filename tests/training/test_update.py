@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import edgetrain as et
+from edgetrain.board import load_board
 from edgetrain.budget import parse_bytes
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.rules import Learning
@@ -127,13 +128,18 @@ def test_what_cannot_be_meant_is_refused(spec: str, what: str, model: Path) -> N
         ("mps2-an386", "sgd", {"update": "last", "batch": 4, "schedule": "step"}),
         ("qemu-rv32imc", "adam", {"batch": 4, "update": "w2[1:3]"}),
         ("qemu-rv32imc", "momentum", {"update": "biases", "schedule": "linear", "batch": 3}),
+        ("mps3-an547", "adam", {"precision": "fp16", "update": "w1[2:5],last", "batch": 4}),
+        ("qemu-rv32-zfh", "adam", {"precision": "fp16", "schedule": "cosine", "warmup": 3}),
+        ("qemu-rv32-zvfh", "momentum", {"precision": "fp16", "update": "last", "batch": 2}),
     ],
 )
 def test_it_is_bit_exact_on(
     board: str, learn: str, options: dict[str, Any], model: Path, tmp_path: Path
 ) -> None:
     if board != "host":
-        needs_tool("qemu-system-arm" if board.startswith("mps2") else "qemu-system-riscv32")
+        qemu = load_board(board).qemu
+        assert qemu is not None
+        needs_tool(qemu.program)
     how = Learning(schedule_steps=20, **options)
     write_project(compile_model(model, board, learn=learn, how=how), tmp_path / "out")
     report = verify(tmp_path / "out", samples=40, link="host" if board == "host" else "qemu")
