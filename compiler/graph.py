@@ -143,6 +143,7 @@ class GraphBuilder:
         self._constants: dict[Value, Array] = {}
         self._currents: list[tuple[Value, Array]] = []
         self._nexts: dict[Value, Value] = {}
+        self._condition: Value | None = None
         self._count = 0
 
     def _value(self, prefix: str, kind: TensorType) -> Value:
@@ -174,8 +175,17 @@ class GraphBuilder:
         """The state called `name`, if there is one."""
         return next((value for value, _ in self._currents if value.name == name), None)
 
-    def update(self, current: Value, following: Value) -> None:
+    def update_only_if(self, ok: Value) -> None:
+        """From here on a state keeps its elements unless the scalar `ok` is 1."""
+        self._condition = ok
+
+    def update(self, current: Value, following: Value) -> Value:
+        """The state `current` becomes `following` at the end, or, under a condition, what is
+        returned."""
+        if self._condition is not None:
+            following = self.apply("choose", self._condition, following, current)
         self._nexts[current] = following
+        return following
 
     def apply(self, op: str, *operands: Value, **attributes: Any) -> Value:
         """The (only) result of the op named `op`."""

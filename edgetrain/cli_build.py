@@ -121,6 +121,9 @@ def compared(report: Comparison, data: dict[str, Any], text: RenderableType) -> 
     show_default=True,
     help="Of all numbers of a float model.",
 )
+@click.option(
+    "--loss-scale", metavar="NUMBER", help="Of fp16: a power of two, or dynamic (the default)."
+)
 @toolchain_option
 @optimise_option
 def compile(model: str, board: str, output: Path | None, no_build: bool, **options: Any) -> Answer:

@@ -36,6 +36,7 @@ def compile_project(
     update: str = "all",
     budget_ram: int | str | None = None,
     precision: str = "fp32",
+    loss_scale: float | str | None = None,
 ) -> Program:
     """Compiles `model`, a file or a workload's name, for `board`.
 
@@ -45,7 +46,8 @@ def compile_project(
     `update` says which parameters learn; or `budget_ram` how many bytes of RAM may be taken, of
     which as many learn as fit (see `fit_update`; the stack is counted where an image is built).
 
-    `precision`, fp32 or fp16, is that of all numbers of a float model.
+    `precision`, fp32 or fp16, is that of all numbers of a float model; of fp16, `loss_scale` is a
+    power of two or `dynamic`, the default.
 
     With `directory` the project is written there, image included unless `with_image` is false;
     without, nothing is.  Raises InputError.
@@ -62,6 +64,7 @@ def compile_project(
         batch=batch,
         update=update,
         precision=precision,
+        loss_scale=loss_scale,
     )
 
     def write(program: Program, place: str | Path) -> CompileReport:

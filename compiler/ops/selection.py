@@ -19,7 +19,7 @@ from edgetrain.compiler.expr import (
 )
 from edgetrain.compiler.nest import Nest, Out, Read, fold
 from edgetrain.compiler.ops.registry import Example, register
-from edgetrain.compiler.types import FLOAT32, Int, TensorType
+from edgetrain.compiler.types import BOOL, FLOAT32, Int, TensorType
 
 if TYPE_CHECKING:
     from edgetrain.compiler.graph import GraphBuilder, Node, Value
@@ -138,3 +138,19 @@ def splice(x: TensorType, part: TensorType, *, at: int) -> Nest:
     inside = select(before, 0, lt(n, at + size))
     body = select(inside, new.value, old.value)
     return Nest((("n", n.size),), (old, new), (Out("y", ("n",), x.scalar, body),))
+
+
+def _choose_example(rng: Generator) -> Example:
+    shape = tuple(int(v) for v in rng.integers(1, 12, int(rng.integers(0, 3))))
+    kind = TensorType(shape, FLOAT32 if rng.random() < 0.5 else Int(-9, 300))
+    return Example((TensorType((), BOOL), kind, kind))
+
+
+@register("choose", _choose_example)
+def choose(ok: TensorType, new: TensorType, old: TensorType) -> Nest:
+    """y = new if ok, else old, element by element; ok a scalar."""
+    dims = tuple((f"i{axis}", length) for axis, length in enumerate(new.shape))
+    index = tuple(Dim(*d) for d in dims)
+    reads = (Read("ok", (), ok), Read("new", index, new), Read("old", index, old))
+    body = select(*(read.value for read in reads))
+    return Nest(dims, reads, (Out("y", tuple(name for name, _ in dims), new.scalar, body),))

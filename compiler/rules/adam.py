@@ -31,17 +31,14 @@ def adam(infer: Graph, how: Learning) -> Graph:
         corrections = []
         for name, keep in zip("mv", BETAS, strict=True):
             kept = b.state(f"{name}_one", np.array(0, np.float32), FLOAT32)
-            corrections.append(b.apply("average", kept, one, keep=keep))
-            b.update(kept, corrections[-1])
+            corrections.append(b.update(kept, b.apply("average", kept, one, keep=keep)))
         scaled = b.apply("adam_rate", corrections[0], *rate.operands, **rate.attributes)
         norm = b.apply("adam_norm", corrections[1])
 
         def update(name: str, w: Value, gradient: Value) -> Value:
             mean, square = (zeros_like(b, w, f"{kind}_{name}") for kind in "mv")
-            m = b.apply("average", mean, gradient, keep=BETAS[0])
-            v = b.apply("average_square", square, gradient, keep=BETAS[1])
-            b.update(mean, m)
-            b.update(square, v)
+            m = b.update(mean, b.apply("average", mean, gradient, keep=BETAS[0]))
+            v = b.update(square, b.apply("average_square", square, gradient, keep=BETAS[1]))
             # Without decay the rate is all within `scaled`.
             now = rate.operands if how.decay else ()
             decay = {"decay": how.decay, **rate.attributes} if how.decay else {}

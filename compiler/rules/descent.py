@@ -9,9 +9,10 @@ from edgetrain.compiler.autodiff import differentiate
 from edgetrain.compiler.batch import mean, over_batch
 from edgetrain.compiler.graph import Graph, GraphBuilder, Value
 from edgetrain.compiler.layout import storage_dtype
+from edgetrain.compiler.rules.loss_scale import cancel_overflow, in_type, scaled, unscaled
 from edgetrain.compiler.rules.registry import Learning
 from edgetrain.compiler.rules.step import step_counter
-from edgetrain.compiler.types import FLOAT32, Scalar
+from edgetrain.compiler.types import FLOAT32
 
 Update = Callable[[str, Value, Value], Value]
 """(name of the parameter, its value, its gradient) → the next value."""
@@ -40,18 +41,20 @@ def descend(infer: Graph, how: Learning, optimiser: Optimiser, *, any_float: boo
     loss, seed = how.loss_entry.build(b, in_type(b, known[outputs], FLOAT32), target)
     if how.batch > 1:
         seed = b.apply("scale", seed, factor=1 / how.batch)
-    seed = in_type(b, seed, outputs.type.scalar)
+    seed = in_type(b, scaled(b, how, seed), outputs.type.scalar)
     gradients = differentiate(b, forward, {known[outputs]: seed}, parameters)
     if how.batch > 1:
         b, lifted = over_batch(b.build(), how.batch, gradients.values())
         loss = mean(b, lifted[loss])
         gradients = {lifted[p]: lifted[g] for p, g in gradients.items()}
+    kind = parameters[0].type.scalar if any_float else FLOAT32
+    true = unscaled(b, how, gradients, kind)
+    if how.scaling == "dynamic":
+        cancel_overflow(b, gradients)
     update = optimiser(b)
-    for parameter, gradient in gradients.items():
-        own = parameter.type.scalar
-        inner = own if any_float else FLOAT32
-        w, g = (in_type(b, value, inner) for value in (parameter, gradient))
-        b.update(parameter, in_type(b, update(parameter.name, w, g), own))
+    for parameter, gradient in true.items():
+        following = update(parameter.name, in_type(b, parameter, kind), gradient)
+        b.update(parameter, in_type(b, following, parameter.type.scalar))
     b.output("loss", loss)
     return b.build()
 
@@ -78,11 +81,6 @@ def learning_rate(b: GraphBuilder, how: Learning) -> Rate:
         warmup=how.warmup,
     )
     return Rate((now,), {})
-
-
-def in_type(b: GraphBuilder, value: Value, kind: Scalar) -> Value:
-    """`value`, cast if it is of another float type than `kind`."""
-    return value if value.type.scalar == kind else b.apply("cast", value, to=kind)
 
 
 def zeros_like(b: GraphBuilder, parameter: Value, name: str) -> Value:

@@ -17,8 +17,8 @@ def momentum(infer: Graph, how: Learning) -> Graph:
 
         def update(name: str, w: Value, gradient: Value) -> Value:
             kept = zeros_like(b, w, f"m_{name}")
-            following = b.apply("momentum", kept, gradient, momentum=how.momentum)
-            b.update(kept, following)
+            moved = b.apply("momentum", kept, gradient, momentum=how.momentum)
+            following = b.update(kept, moved)
             return b.apply("sgd", w, following, *rate.operands, decay=how.decay, **rate.attributes)
 
         return update

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import nan
 
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Graph
@@ -12,6 +13,7 @@ MOST_SAMPLES = 4096
 """In a batch."""
 
 PRECISIONS = ("fp32", "fp16")
+LOSS_SCALES = tuple(2.0**power for power in range(25))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class Learning:
     `batch`: samples a step.  `update`: which parameters learn (see `choose` in update.py).
 
     `precision`: fp32 or fp16, of the network's numbers, also where it only infers.
+    `loss_scale` of fp16: a power of two by which gradients are computed larger than they are, or
+    dynamic (the default), where it is found while learning.
 
     Raises InputError for a loss that there is not, or a number that cannot be meant.
     """
@@ -40,6 +44,7 @@ class Learning:
     batch: int = 1
     update: str = "all"
     precision: str = "fp32"
+    loss_scale: float | str | None = None
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
@@ -51,6 +56,7 @@ class Learning:
         for name, value in (("learning rate", self.rate), ("weight decay", self.decay)):
             if not 0 <= value < 1e6:
                 raise InputError(f"the {name} is {value}", remedy="give a number from 0 to 1e6")
+        self._check_scale()
         if not 0 <= self.momentum < 1:
             raise InputError(f"the momentum is {self.momentum}", remedy="give 0 to less than 1")
         if self.schedule not in SCHEDULES:
@@ -73,6 +79,28 @@ class Learning:
                 raise InputError(
                     f"the {name} takes {steps} steps", remedy=f"give {least} to {MOST_STEPS}"
                 )
+
+    @property
+    def scaling(self) -> float | str:
+        """The loss scale: a number, or dynamic."""
+        if self.loss_scale is None:
+            return "dynamic" if self.precision == "fp16" else 1.0
+        return "dynamic" if self.loss_scale == "dynamic" else float(self.loss_scale)
+
+    def _check_scale(self) -> None:
+        try:
+            scale = self.scaling
+        except ValueError:
+            scale = nan
+        if scale != "dynamic" and scale not in LOSS_SCALES:
+            raise InputError(
+                f"the loss scale is {self.loss_scale!r}",
+                remedy="give dynamic, or a power of two from 1 to 2^24",
+            )
+        if scale != 1 and self.precision == "fp32":
+            raise InputError(
+                "a loss scale is for fp16 only", remedy="give --precision fp16, or no scale"
+            )
 
     @property
     def constant_rate(self) -> bool:

@@ -13,7 +13,7 @@ COUNT = Int(0, 2**31 - 2)
 def step_counter(b: GraphBuilder) -> Value:
     """The number of steps taken before this one, an int32 scalar; a graph has one counter.
 
-    It counts calls of the entry: also those whose update a rule then drops.
+    A step that is cancelled changes nothing, hence is not counted.
     """
     known = b.find_state(NAME)
     if known is not None:

@@ -23,6 +23,7 @@ SEEDS = 12
 POSITIVE = {
     "cross_entropy": "s",
     "cross_entropy_gradient": "s",
+    "reciprocal": "s",
     "adam_rate": "q",
     "adam_norm": "q",
     "adam": "vs",

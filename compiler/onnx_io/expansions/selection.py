@@ -44,3 +44,8 @@ def splice(e: Emitter, node: Node, x: str, part: str) -> str:
     at = node.attributes["at"]
     before, after = _elements(e, x, 0, at), _elements(e, x, at, node.inputs[0].type.shape[-1])
     return e.node("Concat", before, part, after, axis=-1)
+
+
+@expands("choose")
+def choose(e: Emitter, node: Node, ok: str, new: str, old: str) -> str:
+    return e.node("Where", e.node("Equal", ok, e.number(1, node.inputs[0].type.scalar)), new, old)
