@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetrain.compiler.rounding import fused_multiply_add
-from edgetrain.compiler.types import BOOL, FLOAT16, FLOAT32, Float, Int, Scalar
+from edgetrain.compiler.types import BOOL, FLOAT16, FLOAT32, UINT32, Float, Int, Scalar
 
 Array: TypeAlias = NDArray[Any]
 
@@ -154,6 +154,12 @@ def _popcount(a: Scalar) -> Scalar:
     return Int(0, a.bits)
 
 
+def _wrapping(a: Scalar, b: Scalar) -> Scalar:
+    if not (isinstance(a, Int) and isinstance(b, Int) and UINT32.holds(a | b)):
+        raise TypeError("32-bit arithmetic is for integers from 0 to 2^32 - 1")
+    return UINT32
+
+
 def _assume(a: Scalar, lo: Scalar, hi: Scalar) -> Scalar:
     if not (isinstance(a, Int) and isinstance(lo, Int) and isinstance(hi, Int)):
         raise TypeError("only an integer's range can be assumed")
@@ -291,6 +297,8 @@ PRIMITIVES: dict[str, Primitive] = {
     # Towards minus infinity; C leaves >> of a negative number to the compiler, hence the helper.
     "shr": Primitive(_shift_right, np.right_shift, "et_shr_{w}({0}, {1})"),
     "popcount": Primitive(_popcount, np.bitwise_count, "et_popcount_{w}({0})"),
+    # The product modulo 2^32.
+    "mul_wrap": Primitive(_wrapping, np.multiply, "et_mul_wrap_{w}({0}, {1})"),
     "fma": Primitive(_fused, fused_multiply_add, "et_fma_{w}({0}, {1}, {2})"),
     "div": Primitive(_divided, _divide, "({0} / {1})"),
     "sqrt": Primitive(_root, _root_of, "et_sqrt_{w}({0})"),
@@ -424,6 +432,11 @@ def shift_left(a: Operand, amount: int) -> Expr:
 
 def shift_right(a: Operand, amount: int) -> Expr:
     return apply("shr", a, amount)
+
+
+def mul_wrap(a: Operand, b: Operand) -> Expr:
+    """a·b modulo 2^32."""
+    return apply("mul_wrap", a, b)
 
 
 def popcount(a: Operand) -> Expr:

@@ -124,6 +124,20 @@ def compared(report: Comparison, data: dict[str, Any], text: RenderableType) -> 
 @click.option(
     "--loss-scale", metavar="NUMBER", help="Of fp16: a power of two, or dynamic (the default)."
 )
+@click.option(
+    "--rounding",
+    type=click.Choice(["nearest", "stochastic"]),
+    default="nearest",
+    show_default=True,
+    help="Of the parameters in fp16.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Of stochastic rounding.",
+)
 @toolchain_option
 @optimise_option
 def compile(model: str, board: str, output: Path | None, no_build: bool, **options: Any) -> Answer:

@@ -16,6 +16,7 @@ from edgetrain.compiler.files import write_whole
 from edgetrain.compiler.graph import Graph
 from edgetrain.compiler.interface import InputCode, OutputCode
 from edgetrain.compiler.kernel import Target
+from edgetrain.compiler.onnx_io.expansions import INEXPRESSIBLE
 from edgetrain.compiler.onnx_io.export import export_graph
 from edgetrain.compiler.onnx_io.load import ImportedModel, import_model
 from edgetrain.compiler.passes import HALF, run_passes, training_passes
@@ -211,7 +212,8 @@ def write_project(
         # The last entry is what the project is for.
         files = zip((MODEL_FILE, INFERENCE_FILE), reversed(program.sources), strict=False)
         for name, graph in files:
-            write_whole(work / name, export_graph(graph))
+            if not any(node.op in INEXPRESSIBLE for node in graph.nodes):
+                write_whole(work / name, export_graph(graph))
         image = None
         if with_image:
             flags = _numeric_flags(program, board)

@@ -37,6 +37,8 @@ def compile_project(
     budget_ram: int | str | None = None,
     precision: str = "fp32",
     loss_scale: float | str | None = None,
+    rounding: str = "nearest",
+    seed: int = 0,
 ) -> Program:
     """Compiles `model`, a file or a workload's name, for `board`.
 
@@ -47,7 +49,8 @@ def compile_project(
     which as many learn as fit (see `fit_update`; the stack is counted where an image is built).
 
     `precision`, fp32 or fp16, is that of all numbers of a float model; of fp16, `loss_scale` is a
-    power of two or `dynamic`, the default.
+    power of two or `dynamic`, the default, and `rounding` that of the parameters: `nearest`, or
+    `stochastic` by random numbers of `seed`.
 
     With `directory` the project is written there, image included unless `with_image` is false;
     without, nothing is.  Raises InputError.
@@ -65,6 +68,8 @@ def compile_project(
         update=update,
         precision=precision,
         loss_scale=loss_scale,
+        rounding=rounding,
+        seed=seed,
     )
 
     def write(program: Program, place: str | Path) -> CompileReport:

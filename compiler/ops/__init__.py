@@ -9,6 +9,7 @@ from edgetrain.compiler.ops import (
     optimiser,
     precision,
     quantisation,
+    random,
     schedule,
     selection,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "optimiser",
     "precision",
     "quantisation",
+    "random",
     "schedule",
     "selection",
 ]

@@ -25,7 +25,7 @@ def descend(infer: Graph, how: Learning, optimiser: Optimiser, *, any_float: boo
 
     Of a batch, x and target have the samples as first axis, and the loss is the mean of theirs.
     The optimiser computes in FLOAT32; for parameters of another type its result is rounded to it.
-    With `any_float` it computes in the parameters' own type.
+    With `any_float` it computes in the parameters' own type, unless they are rounded at random.
     """
     b = GraphBuilder("train_step", finite_inputs=True)
     x = b.input(infer.inputs[0].name, infer.inputs[0].type)
@@ -47,13 +47,17 @@ def descend(infer: Graph, how: Learning, optimiser: Optimiser, *, any_float: boo
         b, lifted = over_batch(b.build(), how.batch, gradients.values())
         loss = mean(b, lifted[loss])
         gradients = {lifted[p]: lifted[g] for p, g in gradients.items()}
-    kind = parameters[0].type.scalar if any_float else FLOAT32
+    stochastic = how.rounding == "stochastic"
+    kind = parameters[0].type.scalar if any_float and not stochastic else FLOAT32
     true = unscaled(b, how, gradients, kind)
     if how.scaling == "dynamic":
         cancel_overflow(b, gradients)
     update = optimiser(b)
-    for parameter, gradient in true.items():
+    for stream, (parameter, gradient) in enumerate(true.items()):
         following = update(parameter.name, in_type(b, parameter, kind), gradient)
+        if stochastic:
+            numbers = {"seed": how.seed, "stream": stream}
+            following = b.apply("round_stochastic", following, step_counter(b), **numbers)
         b.update(parameter, in_type(b, following, parameter.type.scalar))
     b.output("loss", loss)
     return b.build()

@@ -13,6 +13,7 @@ MOST_SAMPLES = 4096
 """In a batch."""
 
 PRECISIONS = ("fp32", "fp16")
+ROUNDINGS = ("nearest", "stochastic")
 LOSS_SCALES = tuple(2.0**power for power in range(25))
 
 
@@ -28,7 +29,8 @@ class Learning:
 
     `precision`: fp32 or fp16, of the network's numbers, also where it only infers.
     `loss_scale` of fp16: a power of two by which gradients are computed larger than they are, or
-    dynamic (the default), where it is found while learning.
+    dynamic (the default), where it is found while learning.  `rounding` of its parameters: nearest,
+    or stochastic, up or down by random numbers of `seed` such that the mean is right.
 
     Raises InputError for a loss that there is not, or a number that cannot be meant.
     """
@@ -45,6 +47,8 @@ class Learning:
     update: str = "all"
     precision: str = "fp32"
     loss_scale: float | str | None = None
+    rounding: str = "nearest"
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
@@ -57,6 +61,7 @@ class Learning:
             if not 0 <= value < 1e6:
                 raise InputError(f"the {name} is {value}", remedy="give a number from 0 to 1e6")
         self._check_scale()
+        self._check_rounding()
         if not 0 <= self.momentum < 1:
             raise InputError(f"the momentum is {self.momentum}", remedy="give 0 to less than 1")
         if self.schedule not in SCHEDULES:
@@ -101,6 +106,18 @@ class Learning:
             raise InputError(
                 "a loss scale is for fp16 only", remedy="give --precision fp16, or no scale"
             )
+
+    def _check_rounding(self) -> None:
+        if self.rounding not in ROUNDINGS:
+            raise InputError(
+                f"unknown rounding {self.rounding!r}", remedy=f"known: {', '.join(ROUNDINGS)}"
+            )
+        if self.rounding != "nearest" and self.precision == "fp32":
+            raise InputError(
+                f"{self.rounding} rounding is for fp16 only", remedy="give --precision fp16"
+            )
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"the seed is {self.seed}", remedy="give 0 to 2^32 - 1")
 
     @property
     def constant_rate(self) -> bool:

@@ -104,6 +104,7 @@ PRIMITIVE_MEANINGS: dict[str, Callable[..., Number]] = {
     "xor": lambda a, b: a ^ b,
     "shl": lambda a, b: a * 2**b,
     "shr": lambda a, b: a // 2**b,
+    "mul_wrap": lambda a, b: a * b % 2**32,
     "popcount": lambda a: bin(a).count("1"),
     "assume": lambda a, lo, hi: a,
     "fma": _fused,

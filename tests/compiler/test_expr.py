@@ -135,7 +135,19 @@ def test_the_corners_of_floats(op: str, bits: int) -> None:
     taken = [(o, k) for o, k in signatures(op, types) if Float(bits) in o]
     for operands, kind in taken:
         check(op, operands, kind, list(product(*(corners(t) for t in operands))))
-    integers_only = {"and", "or", "xor", "shl", "shr", "popcount", "assume", "float", "from_bits"}
+    integers_only = {
+        "and",
+        "or",
+        "xor",
+        "shl",
+        "shr",
+        "popcount",
+        "mul_wrap",
+        "mul_wrap",
+        "assume",
+        "float",
+        "from_bits",
+    }
     of_one_type = {"sqrt": 32, "floor": 32, "bits": 32, "widen": 16, "narrow": 32}
     assert bool(taken) == (op not in integers_only and of_one_type.get(op, bits) == bits)
 

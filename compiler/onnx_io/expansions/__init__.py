@@ -9,6 +9,7 @@ from edgetrain.compiler.onnx_io.expansions import (
     optimiser,
     precision,
     quantisation,
+    random,
     schedule,
     selection,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "optimiser",
     "precision",
     "quantisation",
+    "random",
     "schedule",
     "selection",
 ]

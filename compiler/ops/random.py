@@ -1,0 +1,104 @@
+"""Random numbers without a generator's state: each is computed from (seed, step, index).
+
+So they are the same wherever and in whatever order they are computed, and cost no memory.
+"""
+
+from numpy.random import Generator
+
+from edgetrain.compiler.expr import (
+    Dim,
+    Expr,
+    add,
+    assume,
+    bit_xor,
+    eq,
+    float_bits,
+    float_from_bits,
+    lift,
+    lt,
+    mul,
+    mul_wrap,
+    narrow,
+    select,
+    shift_left,
+    shift_right,
+    sub,
+)
+from edgetrain.compiler.nest import Nest, Out, Read
+from edgetrain.compiler.ops.registry import Example, register
+from edgetrain.compiler.types import FLOAT16, FLOAT32, Int, TensorType
+
+_FACTORS = (0x7FEB352D, 0x846CA68B)
+_LOST_BITS = 13
+"""Of the 23 bits of a FLOAT32's fraction, FLOAT16 has ten."""
+_LEAST_NORMAL = 2.0**-14
+_GREATEST = 65504.0
+
+
+def scramble(x: Expr) -> Expr:
+    """A permutation of the 32-bit numbers in which each bit depends on all bits of x.
+
+    Shifts and factors: Wellons, "Prospecting for Hash Functions", 2018 (there `lowbias32`); the
+    form is that of the finaliser of MurmurHash3 (Appleby).
+    """
+    for shift, factor in ((16, _FACTORS[0]), (15, _FACTORS[1])):
+        x = mul_wrap(bit_xor(x, shift_right(x, shift)), factor)
+    return bit_xor(x, shift_right(x, 16))
+
+
+def random_bits(seed: int, stream: int, step: Expr, index: Expr) -> Expr:
+    """32 random bits of element `index` at `step`, neither negative nor above 2^32 − 1.
+
+    `seed` and `stream` below 2^32; streams of one seed are independent of each other.
+    """
+    key = bit_xor(scramble(lift(seed)), stream)
+    of_step = scramble(bit_xor(scramble(key), step))
+    return scramble(bit_xor(scramble(bit_xor(key, index)), of_step))
+
+
+def narrow_at_random(x: Expr, bits: Expr) -> Expr:
+    """The FLOAT32 `x` as one of the two FLOAT16 around it: the nearer, the more probable, such that
+    the mean is x.  `bits`: 32 random bits.
+
+    The chances are multiples of 2^-13, which is exact from 2^-14 up; below, x is rounded to a
+    multiple of 2^-37 first.  Not left to chance: FLOAT16 numbers; NaN, infinities and what is
+    beyond ±65504, which are rounded to nearest.
+    """
+    size = select(lt(x, 0.0), mul(x, -1.0), x)
+    # Subnormal FLOAT16 lie as close as those of the next binade; moved there, all are alike.
+    moved = select(lt(size, _LEAST_NORMAL), lift(_LEAST_NORMAL, FLOAT32), 0.0)
+    # Positive, or the one NaN.
+    pattern = assume(float_bits(add(size, moved)), Int(0, 0x7FC00000))
+    chance = shift_right(bits, 32 - _LOST_BITS)
+    cut = shift_left(shift_right(add(pattern, chance), _LOST_BITS), _LOST_BITS)
+    rounded = sub(float_from_bits(cut), moved)
+    signed = select(lt(x, 0.0), mul(rounded, -1.0), rounded)
+    by_chance = select(lt(size, _GREATEST), signed, x)
+    return narrow(select(eq(x, 0.0), x, by_chance))
+
+
+def _flat(dims: tuple[Dim, ...]) -> Expr:
+    """The index among all elements, row by row."""
+    index: Expr = lift(0)
+    for dim in dims:
+        index = add(mul(index, dim.size), dim)
+    return index
+
+
+def _round_example(rng: Generator) -> Example:
+    shape = tuple(int(v) for v in rng.integers(1, 12, int(rng.integers(0, 3))))
+    numbers = {"seed": int(rng.integers(2**32)), "stream": int(rng.integers(9))}
+    return Example((TensorType(shape, FLOAT32), TensorType((), Int(0, 2**31 - 2))), numbers)
+
+
+@register("round_stochastic", _round_example)
+def round_stochastic(x: TensorType, step: TensorType, *, seed: int, stream: int) -> Nest:
+    """y = x in FLOAT16, rounded up or down at random so that the mean is x, element by element; x
+    FLOAT32, step a scalar; every step, stream and seed has random numbers of its own."""
+    index = tuple(Dim(f"i{axis}", length) for axis, length in enumerate(x.shape))
+    x_read, step_read = Read("x", index, x), Read("step", (), step)
+    bits = random_bits(seed, stream, step_read.value, _flat(index))
+    body = narrow_at_random(x_read.value, bits)
+    dims = tuple((dim.name, dim.size) for dim in index)
+    out = Out("y", tuple(dim.name for dim in index), FLOAT16, body)
+    return Nest(dims, (x_read, step_read), (out,))
