@@ -143,7 +143,6 @@ def test_the_corners_of_floats(op: str, bits: int) -> None:
         "shr",
         "popcount",
         "mul_wrap",
-        "mul_wrap",
         "assume",
         "float",
         "from_bits",
