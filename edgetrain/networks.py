@@ -53,7 +53,8 @@ class ReferenceNetwork:
     All numbers come, in this order, from one generator: s ← 1664525·s + 1013904223 mod 2³², first
     1, each draw (s >> 8)/2²³ − 1: ten samples, then the weights of each layer, [in][out], times the
     greatest power of two that is at most √(2/in).  Biases are 0; the label of sample i is i modulo
-    the number of outputs.  ReLU between the layers.  In fp16 each number is rounded to FLOAT16.
+    the number of outputs.  ReLU between the layers.  In fp16 each number is rounded to FLOAT16,
+    and nothing is scaled.
     """
 
     sizes: tuple[int, ...]
@@ -73,7 +74,7 @@ class ReferenceNetwork:
     def learning(self) -> Learning:
         """Cross-entropy, one sample a step."""
         if self.precision == "fp16":
-            return Learning(loss="cross-entropy", rate=2.0**-7, precision="fp16")
+            return Learning(rate=2.0**-7, precision="fp16", loss_scale=1)
         return Learning(loss="cross-entropy", rate=0.01)
 
     @cached_property
