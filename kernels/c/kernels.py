@@ -15,8 +15,9 @@ from edgetrain.kernels.c.tiles import TilePrinter
 from edgetrain.kernels.c.units import Unit
 from edgetrain.kernels.cortex_m.mve import MveUnit
 from edgetrain.kernels.cortex_m.vfp import VfpUnit
+from edgetrain.kernels.riscv.rvv import RvvUnit
 
-VECTOR_UNITS: tuple[Unit, ...] = (MveUnit(),)
+VECTOR_UNITS: tuple[Unit, ...] = (MveUnit(), RvvUnit(16), RvvUnit(32))
 
 
 @dataclass(frozen=True)

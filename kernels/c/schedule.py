@@ -90,7 +90,7 @@ def _fits(nest: Nest, outs: Sequence[Out], lanes: str, unit: Unit) -> bool:
             return False
         if not along and (out.fold is None or lanes in nest.depends_on(out.body)):
             return False
-        if not along and (out.fold is None or out.fold.op != "add"):
+        if not along and (out.fold is None or out.fold.op != "add" or not unit.merges):
             return False
         if not along and out.fold is not None and lanes in nest.depends_on(out.fold.init):
             return False
@@ -129,6 +129,7 @@ def _blocked(
     goes along the column, row by row."""
     along = (*outs[-1].dims, *dims)
     column = lanes or (outs[-1].dims or dims)[-1]
+    unit = unit.fitted(nest.sizes[column])
     by_row = any(column not in out.dims for out in outs)
     outer = [d for d in dict.fromkeys(along) if d != column]
     steps: dict[str, int] = dict.fromkeys(outer, 1)

@@ -187,7 +187,7 @@ class TilePrinter:
             if self._in_lanes(out):
                 init = self._unit.first_lane(init, fold.type)
             elif self._varies(fold.result, out) and not self._varies(fold.init):
-                init = self._unit.splat(init, fold.type)
+                init = self._unit.splat(init, fold.type, self._count_at(point))
             kind = self._type(fold.type, self._in_lanes(out) or self._varies(fold.result, out))
             self._line(f"{kind} {self._accumulator(out, point)} = {init};")
 
@@ -239,6 +239,8 @@ class TilePrinter:
     def _count_at(self, point: Point) -> int | None:
         """The lanes in use at `point`, None for all."""
         lanes = self._tiling.lanes
+        if lanes not in point:
+            return None
         rest = self._widths[lanes] - point[lanes]
         return rest if rest < self._unit.lanes else None
 
@@ -311,10 +313,10 @@ class TilePrinter:
         if not any(varying):
             return apply_text(expr, texts)
         terms = [Term(t, v) for t, v in zip(texts, varying, strict=True)]
-        count = self._count_at(point) if in_fold else None
-        if count is not None and _holds_accumulator(expr, self._reads):
+        count = self._count_at(point)
+        if in_fold and count is not None and _holds_accumulator(expr, self._reads):
             return self._unit.accumulate(expr, terms, count)
-        return self._unit.apply(expr, terms)
+        return self._unit.apply(expr, terms, count)
 
     # Memory.
 
@@ -371,7 +373,7 @@ class TilePrinter:
             stride = self._stride(access, shape, result)
             for offset, (value, point) in where.items():
                 if not self._varies(out.body, out):
-                    value = self._unit.splat(value, out.type)
+                    value = self._unit.splat(value, out.type, self._count_at(point))
                 pointer = _address(result.pointer, base, offset)
                 self._line(
                     self._unit.store(pointer, value, out.type, stride, self._count_at(point))

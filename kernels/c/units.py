@@ -33,10 +33,16 @@ class Unit:
     """Turns of the loop around them that are unrolled."""
     group = 8
     """Neighbours that are loaded before they are computed with."""
+    merges = False
+    """Whether it can add up its lanes."""
     strided = False
     """Whether a vector may be loaded from places that lie apart."""
     operations: frozenset[str] = frozenset()
     """The primitives that it has for vectors."""
+
+    def fitted(self, size: int) -> "Unit":
+        """The unit for a dim of `size` lanes."""
+        return self
 
     def runs(self, places: Sequence[int], scalar: Scalar) -> list[list[int]]:
         """Ascending places, split into what one instruction loads or stores."""
@@ -60,14 +66,14 @@ class Unit:
     ) -> str:
         raise NotImplementedError
 
-    def splat(self, value: str, scalar: Scalar) -> str:
+    def splat(self, value: str, scalar: Scalar, count: int | None) -> str:
         raise NotImplementedError
 
     def first_lane(self, value: str, scalar: Scalar) -> str:
         """`value` in lane 0, +0 in the others."""
         raise NotImplementedError
 
-    def apply(self, node: Apply, arguments: Sequence[Term]) -> str:
+    def apply(self, node: Apply, arguments: Sequence[Term], count: int | None) -> str:
         raise NotImplementedError
 
     def accumulate(self, node: Apply, arguments: Sequence[Term], count: int) -> str:

@@ -26,6 +26,7 @@ class MveUnit(Unit):
     accumulators = 4
     rows = 2
     group = 1
+    merges = True
     operations = frozenset({*_SAME, *_COMPARE, "fma", "min", "max", "select"})
 
     def type(self, scalar: Scalar) -> str:
@@ -43,13 +44,13 @@ class MveUnit(Unit):
             return f"vstrhq_f16((float16_t *)({pointer}), {value});"
         return f"vstrhq_p_f16((float16_t *)({pointer}), {value}, vctp16q({count}));"
 
-    def splat(self, value: str, scalar: Scalar) -> str:
+    def splat(self, value: str, scalar: Scalar, count: int | None) -> str:
         return f"vdupq_n_f16({value})"
 
     def first_lane(self, value: str, scalar: Scalar) -> str:
         return f"vsetq_lane_f16({value}, vdupq_n_f16((_Float16)0), 0)"
 
-    def apply(self, node: Apply, arguments: Sequence[Term]) -> str:
+    def apply(self, node: Apply, arguments: Sequence[Term], count: int | None) -> str:
         match node.op, arguments:
             case ("fma", (a, b, c)):
                 return self._fused("vfmaq", a, b, c, "")

@@ -1,0 +1,1 @@
+"""Kernels for the vector extensions of RISC-V cores."""
