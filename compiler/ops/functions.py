@@ -16,7 +16,6 @@ from edgetrain.compiler.expr import (
     div,
     float_bits,
     float_from_bits,
-    floor,
     lift,
     lt,
     maximum,
@@ -36,6 +35,9 @@ _LOG2_E = 1.4426950408889634
 # ln 2 in two parts, the first short enough that its product with any exponent is exact.
 _LN2_HIGH = 0.693359375
 _LN2_LOW = -2.12194440e-4
+_COUNTING = 12582912.0
+"""1.5·2²³: between it and its neighbours lies one."""
+_COUNTING_BITS = 0x4B400000
 _ROOT_HALF = 0x3F3504F3
 """The bits of √½."""
 _EXP = (
@@ -82,12 +84,14 @@ def _horner(coefficients: tuple[float, ...], x: Expr) -> Expr:
 def exp(x: Expr) -> Expr:
     """eˣ in FLOAT32: 0 below −104, infinity above 89, subnormal results rounded once more."""
     held = minimum(maximum(x, -104.0), 89.0)
-    power = clamp(floor(add(mul(held, _LOG2_E), 0.5)), Int(-150, 129))
-    whole = to_float(power)
+    # The sum has no bits below one: it is rounded to the nearest integer, which its bits count.
+    counted = add(mul(held, _LOG2_E), _COUNTING)
+    whole = sub(counted, _COUNTING)
+    power = clamp(sub(float_bits(counted), _COUNTING_BITS), Int(-151, 129))
     rest = sub(sub(held, mul(whole, _LN2_HIGH)), mul(whole, _LN2_LOW))
     # Two factors, because one power of two cannot reach both ends of the range.
     half = shift_right(power, 1)
-    other = assume(sub(power, half), Int(-75, 65))
+    other = assume(sub(power, half), Int(-76, 65))
     value = add(add(mul(_horner(_EXP, rest), mul(rest, rest)), rest), 1.0)
     return mul(mul(value, _power_of_two(half)), _power_of_two(other))
 

@@ -152,20 +152,20 @@ def _rank_one_example(rng: Generator) -> Example:
     k, n = (int(v) for v in rng.integers(1, 20, 2))
     shapes = ((k, n), (k,), (n,))
     operands = tuple(TensorType(shape, FLOAT32) for shape in shapes)
-    choices = {"fused": bool(rng.random() < 0.5), "scale_x": bool(rng.random() < 0.5)}
-    return Example(operands, {"factor": -0.01, **choices})
+    scaled = (None, "x", "d")[int(rng.integers(3))]
+    return Example(operands, {"factor": -0.01, "fused": bool(rng.random() < 0.5), "scaled": scaled})
 
 
 @register("rank_one", _rank_one_example)
 def rank_one(
-    w: TensorType, x: TensorType, d: TensorType, *, factor: float, fused: bool, scale_x: bool
+    w: TensorType, x: TensorType, d: TensorType, *, factor: float, fused: bool, scaled: str | None
 ) -> Nest:
-    """y[k,n] = w[k,n] + x[k]·d[n]·factor: the factor meets d first, or x if `scale_x`; the product
-    of all three is rounded by itself unless `fused`."""
+    """y[k,n] = w[k,n] + x[k]·d[n]: `scaled` names what is first multiplied by the factor; the
+    product of x and d is rounded by itself unless `fused`."""
     k, n = Dim("k", w.shape[0]), Dim("n", w.shape[1])
     w_read, x_read, d_read = Read("w", (k, n), w), Read("x", (k,), x), Read("d", (n,), d)
-    left: Expr = mul(x_read.value, factor) if scale_x else x_read.value
-    right: Expr = d_read.value if scale_x else mul(d_read.value, factor)
+    left: Expr = mul(x_read.value, factor) if scaled == "x" else x_read.value
+    right: Expr = mul(d_read.value, factor) if scaled == "d" else d_read.value
     body = fma(left, right, w_read.value)
     if not fused:
         body = add(w_read.value, mul(left, right))

@@ -63,7 +63,8 @@ def _fuse(producer: Node, consumer: Node) -> Node | None:
     others = [r for i, r in enumerate(consumer.nest.reads) if i != position]
     fold = out.fold
     if fold is not None:
-        if len(consumer.nest.outs) != 1:
+        # An epilogue of another type would keep a vector unit from the whole fold.
+        if len(consumer.nest.outs) != 1 or consumer.nest.outs[0].type != fold.type:
             return None
         fold = replace(fold, term=substitute(fold.term, ours), init=substitute(fold.init, ours))
     nest = Nest(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from edgetrain.compiler.graph import Graph, Node
+from edgetrain.compiler.graph import Graph, Node, Value
 from edgetrain.compiler.ops import OPS
 
 
@@ -23,6 +23,10 @@ class RankOneUpdate:
     name: str = "rank-one-update"
     exact: bool = False
 
+    @property
+    def _vectors(self) -> bool:
+        return not self.features.isdisjoint({"mve-fp", "rvv"})
+
     def apply(self, graph: Graph) -> Graph:
         makers = {node.outputs[0]: node for node in graph.nodes}
         uses = [value for node in graph.nodes for value in node.inputs]
@@ -41,11 +45,20 @@ class RankOneUpdate:
                 nodes.append(node)
                 continue
             w, (x, d) = node.inputs[0], gradient.inputs
-            how = {
-                "factor": -node.attributes["rate"],
-                "fused": f"fma{w.type.scalar.bits}" in self.features,
-                "scale_x": (d, w) in backward and node.outputs[0] in updates,
-            }
+            factor = -node.attributes["rate"]
+            scaled: str | None = "d"
+            if (d, w) in backward and node.outputs[0] in updates:
+                scaled = "x"
+                if self._vectors:
+                    # All at once is quicker than one by one in the loop over the rows.
+                    nest = OPS["scale"].meaning(x.type, factor=factor)
+                    step = Value(f"{node.outputs[0].name}_step", x.type)
+                    sibling = next(i for i, n in enumerate(nodes) if n.inputs == (d, w))
+                    steps = Node("scale", nest, (x,), (step,), {"factor": factor})
+                    nodes.insert(sibling, steps)
+                    x, scaled = step, None
+            fused = f"fma{w.type.scalar.bits}" in self.features
+            how = {"factor": factor, "fused": fused, "scaled": scaled}
             nest = OPS["rank_one"].meaning(w.type, x.type, d.type, **how)
             nodes.append(Node("rank_one", nest, (w, x, d), node.outputs, how))
         return graph.with_nodes(nodes, graph.constants)

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgetrain.compiler.contract import Contract
-from edgetrain.compiler.expr import Apply
+from edgetrain.compiler.expr import Apply, Dim, lift, sub
+from edgetrain.compiler.kernel import Target
 from edgetrain.compiler.layout import ROW_MAJOR
-from edgetrain.compiler.nest import Nest
+from edgetrain.compiler.nest import Nest, Out, Read, fold
 from edgetrain.compiler.program import Call
+from edgetrain.compiler.types import TensorType
 from edgetrain.kernels.c.nests import NestPrinter
 from edgetrain.kernels.c.operand import Operand
 from edgetrain.kernels.c.schedule import sums, tilings
@@ -60,6 +62,10 @@ class Units:
     features: frozenset[str]
     unroll: bool
 
+    @property
+    def target(self) -> Target:
+        return Target("", self.features, KERNELS)
+
     def of(self, call: Call) -> Unit | None:
         """The unit for `call`; None where plain loops keep the same contract."""
         for unit in VECTOR_UNITS:
@@ -68,6 +74,14 @@ class Units:
         if "f32" not in self.features or not self.unroll:
             return None
         return VfpUnit() if "thumb2" in self.features else Unit()
+
+
+def differences(kind: TensorType) -> Nest:
+    """y = Σ (x − x) over a tensor of floats: 0 where all are finite, otherwise NaN."""
+    dims = tuple((f"i{axis}", length) for axis, length in enumerate(kind.shape))
+    read = Read("x", tuple(Dim(*dim) for dim in dims), kind)
+    total = fold("add", sub(read.value, read.value), lift(0.0, kind.scalar), kind.size)
+    return Nest(dims, (read,), (Out("y", (), kind.scalar, total.result, total),))
 
 
 def print_nest(

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgetrain.compiler.layout import storage_dtype
+from edgetrain.compiler.layout import ROW_MAJOR, storage_dtype
 from edgetrain.compiler.program import Buffer, Call, Entry, Program
 from edgetrain.compiler.types import FLOAT16, Float, Int, Scalar
 from edgetrain.kernels.c.expressions import constant, storage_type
-from edgetrain.kernels.c.kernels import Units, print_nest
+from edgetrain.kernels.c.kernels import Units, differences, print_nest
 from edgetrain.kernels.c.operand import Operand
 
 _PER_LINE = 12
+_REFUSE = ("        return 1;",)
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,9 @@ class _Source:
     def _entry(self, entry: Entry) -> list[str]:
         lines = ["", f"int et_{entry.name}({_parameters(self._program, entry)}) {{"]
         for name, buffer in _named(self._program, entry.input_names, entry.inputs):
-            lines += _check(name, buffer, entry.finite_inputs)
+            lines += _check(name, buffer)
+            if entry.finite_inputs and isinstance(buffer.type.scalar, Float):
+                lines += self._check_finite(name, buffer)
         read = {name for call in entry.calls for name in call.inputs}
         unread = [
             n for n, key in zip(entry.input_names, entry.inputs, strict=True) if key not in read
@@ -244,6 +247,32 @@ class _Source:
             function, operands = self._function(call)
             lines.append(f"    {function}({', '.join(pointers[name] for name in operands)});")
         return [*lines, "    return 0;", "}"]
+
+    def _check_finite(self, name: str, buffer: Buffer) -> list[str]:
+        """Refuse NaN and infinity, which by themselves make Σ (x − x) something else than 0."""
+        nest = differences(buffer.type)
+        kernel, nest = self._units.target.carried_out(nest)
+        call = Call("finite", nest, kernel, (), ())
+        function = f"et_k{len(self._kernels)}_finite"
+        kind = element_type(buffer)
+        operand = Operand("in_x", ROW_MAJOR)
+        body = self._body(call, [operand], [Operand("sum", ROW_MAJOR)])
+        self._kernels += [
+            "",
+            f"static int {function}(const {kind} *in_x) {{",
+            f"    {kind} sum[1];",
+            *body,
+            "    return sum[0] == 0;",
+            "}",
+        ]
+        address = name if buffer.type.shape else f"&{name}"
+        return [f"    if (!{function}({address})) {{", *_REFUSE, "    }"]
+
+    def _body(self, call: Call, reads: Sequence[Operand], results: Sequence[Operand]) -> list[str]:
+        unit = self._units.of(call)
+        if unit is not None and unit.header:
+            self._headers.add(unit.header)
+        return print_nest(call, reads, results, unit)
 
     def _pointer(self, buffer: Buffer) -> str:
         if buffer.kind == "constant":
@@ -281,36 +310,32 @@ class _Source:
             buffer = self._program.buffers[key]
             parameters.append(f"{element_type(buffer)} ET_MAY_ALIAS *out_{out.name}")
             results.append(Operand(f"out_{out.name}", buffer.layout))
-        unit = self._units.of(call)
-        if unit is not None and unit.header:
-            self._headers.add(unit.header)
-        body = print_nest(call, reads, results, unit)
+        body = self._body(call, reads, results)
         self._kernels += ["", f"static void {name}({', '.join(parameters)}) {{", *body, "}"]
 
 
-def _check(name: str, buffer: Buffer, finite: bool) -> list[str]:
-    """Refuse what the C type could hold and the program cannot; if `finite`, NaN and infinity."""
-    tests = _tests(name if buffer.type.shape == () else f"{name}[i]", buffer, finite)
+def _check(name: str, buffer: Buffer) -> list[str]:
+    """Refuse what the C type could hold and the program cannot."""
+    tests = _tests(name if buffer.type.shape == () else f"{name}[i]", buffer)
     if not tests:
         return []
     refuse = f"if ({' || '.join(tests)}) {{"
     if buffer.type.shape == ():
-        return [f"    {refuse}", "        return 1;", "    }"]
+        return [f"    {refuse}", *_REFUSE, "    }"]
     return [
         f"    for (int32_t i = 0; i < {buffer.type.size}; i++) {{",
         f"        {refuse}",
-        "            return 1;",
+        *(f"    {line}" for line in _REFUSE),
         "        }",
         "    }",
     ]
 
 
-def _tests(element: str, buffer: Buffer, finite: bool) -> list[str]:
+def _tests(element: str, buffer: Buffer) -> list[str]:
     """C conditions, of which one holds for an element that is refused."""
     scalar = buffer.type.scalar
     if isinstance(scalar, Float):
-        # Only a finite number minus itself is zero.
-        return [f"!(({element} - {element}) == 0.0f)"] if finite else []
+        return []
     dtype = storage_dtype(scalar)
     stored = np.iinfo(dtype)
     # Compared in the element's own type: a cast could turn what is out of range into what is not.

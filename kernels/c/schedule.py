@@ -1,6 +1,7 @@
 """How a nest of floats is blocked for a core's registers.  No choice here changes a bit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from math import prod
 
 from edgetrain.compiler.expr import Apply, Const, Dim, Expr, Local, subexpressions
 from edgetrain.compiler.nest import Nest, Out
@@ -22,13 +23,43 @@ def tilings(nest: Nest, unit: Unit) -> list[Tiling] | None:
     )
     if not plain or not floats or not nest.dims:
         return None
-    groups = [list(group) for group in nest.joint_outs]
-    # Where vectors may be strided, each result has the order that suits it.
-    if len(groups) == 2 and not unit.strided and _rows_in_common(*groups):
-        groups = [groups[0] + groups[1]]
-    found = [_tiling(nest, tuple(group), unit) for group in groups]
+    apart = _tilings(nest, nest.joint_outs, unit)
+    together = None
+    if len(nest.joint_outs) == 2 and _rows_in_common(*nest.joint_outs):
+        together = _tilings(nest, (sum(nest.joint_outs, ()),), unit)
+    found = [choice for choice in (together, apart) if choice is not None]
+    return min(found, key=lambda choice: sum(_cost(nest, t) for t in choice), default=None)
+
+
+def _tilings(nest: Nest, groups: Sequence[tuple[Out, ...]], unit: Unit) -> list[Tiling] | None:
+    found = [_tiling(nest, group, unit) for group in groups]
     kept = [t for t in found if t is not None and all(_keeps(t, out) for out in t.outs)]
     return kept if len(kept) == len(found) else None
+
+
+def _cost(nest: Nest, tiling: Tiling) -> int:
+    """Vector operations: loads and stores, arithmetic, sums of lanes; of scalars likewise."""
+    unit, lanes = tiling.unit, tiling.lanes
+
+    def turns(dims: Collection[str]) -> int:
+        counts = (-(-nest.sizes[d] // (unit.lanes if d == lanes else 1)) for d in dims)
+        return prod(counts)
+
+    def memory(access: Sequence[Expr], dims: Collection[str]) -> int:
+        apart = lanes in dims and access[-1] != Dim(lanes, nest.sizes[lanes])
+        return turns(dims) * ((unit.strided_cost or 1) if apart else 1)
+
+    total = 0
+    for read in nest.reads:
+        if read.local in nest.needed(e for out in tiling.outs for e in out.expressions):
+            total += memory(read.access, nest.depends_on(read.value))
+    for out in tiling.outs:
+        total += memory([Dim(d, nest.sizes[d]) for d in out.dims], out.dims)
+        every = nest.sizes if out.fold is not None else out.dims
+        total += turns(every) * sum(_length(e) for e in out.expressions[:2])
+        if lanes and lanes not in out.dims:
+            total += turns(out.dims) * (unit.merge_cost or 0)
+    return total
 
 
 def sums(tiling: Tiling, out: Out) -> int:
@@ -57,10 +88,9 @@ def _tiling(nest: Nest, outs: tuple[Out, ...], unit: Unit) -> Tiling | None:
     if unit.lanes == 1:
         return _blocked(nest, outs, dims, "", unit)
     folded = nest.folded_dims(first) if first.fold is not None else ()
-    for lanes in _candidates(outs, folded):
-        if _fits(nest, outs, lanes, unit):
-            return _blocked(nest, outs, dims, lanes, unit)
-    return None
+    fitting = [d for d in _candidates(outs, folded) if _fits(nest, outs, d, unit)]
+    choices = [_blocked(nest, outs, dims, lanes, unit) for lanes in fitting]
+    return min(choices, key=lambda choice: _cost(nest, choice), default=None)
 
 
 def _dims(nest: Nest, outs: Sequence[Out]) -> tuple[str, ...] | None:
@@ -76,36 +106,36 @@ def _length(expr: Expr) -> int:
 
 
 def _candidates(outs: Sequence[Out], folded: Sequence[str]) -> list[str]:
-    """The dims that could be the lanes, the best first: one of all results, or the folded one."""
-    last = [out.dims[-1] for out in outs if out.dims]
-    common = [d for d in last if all(d in out.dims for out in outs)]
-    return [*common[:1], *folded[-1:]]
+    """The dims that could be the lanes: those of all results, and the folded one."""
+    common = [d for d in outs[0].dims if all(d in out.dims for out in outs)]
+    return [*reversed(common), *folded[-1:]]
 
 
 def _fits(nest: Nest, outs: Sequence[Out], lanes: str, unit: Unit) -> bool:
     """Whether `unit` has everything that varies along `lanes`."""
     for out in outs:
         along = lanes in out.dims
-        if along and out.dims[-1] != lanes:
+        if along and out.dims[-1] != lanes and unit.strided_cost is None:
             return False
-        if not along and (out.fold is None or lanes in nest.depends_on(out.body)):
+        if not along and not _folds_along(nest, out, lanes, unit):
             return False
-        if not along and (out.fold is None or out.fold.op != "add" or not unit.merges):
-            return False
-        if not along and out.fold is not None and lanes in nest.depends_on(out.fold.init):
-            return False
-        for expr in out.expressions:
-            for node in subexpressions(expr):
-                if isinstance(node, Dim) or not _has(nest, node, lanes, along, unit):
-                    return False
-    reads = [
-        r for r in nest.reads if r.local in nest.needed(e for o in outs for e in o.expressions)
-    ]
-    for read in reads:
+        for node in (node for expr in out.expressions for node in subexpressions(expr)):
+            if isinstance(node, Dim) or not _has(nest, node, lanes, along, unit):
+                return False
+    needed = nest.needed(e for out in outs for e in out.expressions)
+    for read in (read for read in nest.reads if read.local in needed):
         places = [i for i, index in enumerate(read.access) if lanes in nest.depends_on(index)]
-        if len(places) > 1 or (not unit.strided and places not in ([], [len(read.access) - 1])):
+        apart = places not in ([], [len(read.access) - 1])
+        if len(places) > 1 or (apart and unit.strided_cost is None):
             return False
     return True
+
+
+def _folds_along(nest: Nest, out: Out, lanes: str, unit: Unit) -> bool:
+    """Whether `out` is a sum over `lanes` that `unit` can collect in its lanes."""
+    if out.fold is None or out.fold.op != "add" or unit.merge_cost is None:
+        return False
+    return all(lanes not in nest.depends_on(e) for e in (out.body, out.fold.init))
 
 
 def _has(nest: Nest, node: Expr, lanes: str, along: bool, unit: Unit) -> bool:
@@ -133,16 +163,20 @@ def _blocked(
     by_row = any(column not in out.dims for out in outs)
     outer = [d for d in dict.fromkeys(along) if d != column]
     steps: dict[str, int] = dict.fromkeys(outer, 1)
-    if not by_row and outer:
-        steps[outer[-1]] = unit.rows
+    if outer:
+        steps[outer[-1]] = unit.joint_rows if by_row else unit.rows
     wide = unit.lanes * (unit.accumulators if outer else unit.group)
     position = len(outer) if by_row else len(outs[-1].dims) - 1
     ordered = [*outer[:position], column, *outer[position:]]
     if not by_row and outs[-1].fold is None and outer:
         ordered = [*outer[:-1], column, outer[-1]]
+    loops = _loops(nest, {d: steps.get(d, wide) for d in ordered}, column, unit.lanes)
+    if lanes and by_row and unit.merges_rows and outer and nest.sizes[outer[-1]] > 1:
+        merged = Loop(outer[-1], 1, merged=unit.lanes)
+        loops = tuple(merged if loop.dim == outer[-1] else loop for loop in loops)
     return Tiling(
         outs,
-        _loops(nest, {d: steps.get(d, wide) for d in ordered}, column, unit.lanes),
+        loops,
         (*outer, column),
         group=unit.group,
         hoisted=unit.accumulators,

@@ -22,10 +22,12 @@ Point = Mapping[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """`step` turns of `dim` are unrolled in the body."""
+    """`step` turns of `dim` are unrolled in the body.  With `merged`, the lanes' sums of so many
+    turns are added up together."""
 
     dim: str
     step: int
+    merged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,9 @@ class TilePrinter:
     def _loop(self, level: int) -> None:
         loop = self._tiling.loops[level]
         size = self._nest.sizes[loop.dim]
+        if loop.merged:
+            self._merging_loop(level, loop, size)
+            return
         whole = size - size % loop.step
         if whole == loop.step:
             self._block(level, "0", loop.step)
@@ -123,6 +128,43 @@ class TilePrinter:
             self._line("{")
             self._block(level, str(whole), size % loop.step)
             self._line("}")
+
+    def _merging_loop(self, level: int, loop: Loop, size: int) -> None:
+        """Turns of which each leaves a vector of sums, which are then added up side by side."""
+        first, turn, rows = f"d_{loop.dim}0", f"d_{loop.dim}", loop.merged
+        kind = compute_type(self._merged[0].type)
+        self._line(f"{kind} sums[{rows * self._unit.lanes}];")
+        for start, stop in ((0, size - size % rows), (size - size % rows, size)):
+            if start == stop:
+                continue
+            count = min(rows, stop - start)
+            self._line(f"for (int32_t {first} = {start}; {first} < {stop}; {first} += {count}) {{")
+            self._depth += 1
+            self._line(f"for (int32_t {turn} = {first}; {turn} < {first} + {count}; {turn}++) {{")
+            self._block(level, turn, 1)
+            self._line("}")
+            for out in self._merged:
+                self._finish_rows(out, loop.dim, first, count)
+            self._depth -= 1
+            self._line("}")
+
+    @property
+    def _merged(self) -> list[Out]:
+        """The results whose sums lie in lanes."""
+        return [out for out in self._tiling.outs if out.fold is not None and self._in_lanes(out)]
+
+    def _finish_rows(self, out: Out, dim: str, base: str, count: int) -> None:
+        """The elements of `count` rows from `base`, whose lanes wait in `sums`."""
+        tiling = Tiling((out,), (), (*out.dims,), unit=self._unit, lanes=dim)
+        rows = TilePrinter(self._nest, self._operands, self._results, tiling, f"{self._prefix}r")
+        rows._depth, rows._lines = self._depth, self._lines
+        rows._bases = {**self._bases, dim: base}
+        rows._widths = {**self._widths, dim: count}
+        (point,) = rows._points(out.dims)
+        name = rows._accumulator(out, point)
+        for line in self._unit.merge_rows("sums", name):
+            self._line(line)
+        rows._finish(out)
 
     def _block(self, level: int, base: str, width: int) -> None:
         dim, kept = self._tiling.loops[level].dim, dict(self._names)
@@ -204,6 +246,13 @@ class TilePrinter:
     def _finish(self, out: Out) -> None:
         assert out.fold is not None
         points = list(self._points(out.dims))
+        loops = [loop for loop in self._tiling.loops if loop.merged]
+        if self._in_lanes(out) and loops:
+            (point,), (row,) = points, (loop.dim for loop in loops)
+            place = f"sums + (d_{row} - d_{row}0) * {self._unit.lanes}"
+            vector = self._accumulator(out, point)
+            self._line(self._unit.store(place, vector, out.fold.type, 1, None))
+            return
         if self._in_lanes(out):
             for point in points:
                 acc = self._accumulator(out, point)

@@ -33,10 +33,14 @@ class Unit:
     """Turns of the loop around them that are unrolled."""
     group = 8
     """Neighbours that are loaded before they are computed with."""
-    merges = False
-    """Whether it can add up its lanes."""
-    strided = False
-    """Whether a vector may be loaded from places that lie apart."""
+    joint_rows = 2
+    """The same, where a fold goes along the rows."""
+    merges_rows = False
+    """Whether it adds up the lanes of several vectors at once."""
+    merge_cost: int | None = None
+    """Of adding up the lanes, in vector operations; None if it cannot."""
+    strided_cost: int | None = None
+    """Of a load or store whose lanes lie apart, likewise."""
     operations: frozenset[str] = frozenset()
     """The primitives that it has for vectors."""
 
@@ -79,6 +83,11 @@ class Unit:
     def accumulate(self, node: Apply, arguments: Sequence[Term], count: int) -> str:
         """`node`, a sum, in the lanes in use; the others keep its accumulator: the last argument
         of a fused multiply-add, the first of an addition."""
+        raise NotImplementedError
+
+    def merge_rows(self, pointer: str, name: str) -> list[str]:
+        """Statements that declare the vector `name`: of as many vectors at `pointer` as there are
+        lanes, the sum of each, as `merge` adds it up.  What they lie in may be written over."""
         raise NotImplementedError
 
     def merge(self, vector: str, scalar: Scalar) -> tuple[list[str], str]:

@@ -25,24 +25,36 @@ class MveUnit(Unit):
     floats = frozenset({16})
     accumulators = 4
     rows = 2
+    joint_rows = 1
     group = 1
-    merges = True
+    merges_rows = True
+    merge_cost = 4
+    # Each lane takes a turn of its own at the memory.
+    strided_cost = 4
     operations = frozenset({*_SAME, *_COMPARE, "fma", "min", "max", "select"})
 
     def type(self, scalar: Scalar) -> str:
         return "mve_pred16_t" if scalar == BOOL else "float16x8_t"
 
     def load(self, pointer: str, scalar: Scalar, stride: int, count: int | None) -> str:
+        arguments = [f"(const float16_t *)({pointer})"]
+        if stride != 1:
+            arguments.append(_apart(stride))
+        name = "vldrhq" if stride == 1 else "vldrhq_gather_shifted_offset"
         if count is None:
-            return f"vldrhq_f16((const float16_t *)({pointer}))"
-        return f"vldrhq_z_f16((const float16_t *)({pointer}), vctp16q({count}))"
+            return f"{name}_f16({', '.join(arguments)})"
+        return f"{name}_z_f16({', '.join(arguments)}, vctp16q({count}))"
 
     def store(
         self, pointer: str, value: str, scalar: Scalar, stride: int, count: int | None
     ) -> str:
+        arguments = [f"(float16_t *)({pointer})", value]
+        if stride != 1:
+            arguments.insert(1, _apart(stride))
+        name = "vstrhq" if stride == 1 else "vstrhq_scatter_shifted_offset"
         if count is None:
-            return f"vstrhq_f16((float16_t *)({pointer}), {value});"
-        return f"vstrhq_p_f16((float16_t *)({pointer}), {value}, vctp16q({count}));"
+            return f"{name}_f16({', '.join(arguments)});"
+        return f"{name}_p_f16({', '.join(arguments)}, vctp16q({count}));"
 
     def splat(self, value: str, scalar: Scalar, count: int | None) -> str:
         return f"vdupq_n_f16({value})"
@@ -86,6 +98,25 @@ class MveUnit(Unit):
         ]
         return lines, f"(vgetq_lane_f16({fours}, 0) + vgetq_lane_f16({fours}, 4))"
 
+    def merge_rows(self, pointer: str, name: str) -> list[str]:
+        lines = []
+        for half in (0, 1):
+            # Lanes 0 and 4, 1 and 5 … of four rows come into one vector each.
+            fours, place = f"{name}_{half}", f"{pointer} + {32 * half}"
+            left, right = (f"vaddq_f16({fours}.val[{i}], {fours}.val[{i + 1}])" for i in (0, 2))
+            lines += [
+                f"const float16x8x4_t {fours} = vld4q_f16((const float16_t *)({place}));",
+                f"const float16x8_t {fours}_sum = vaddq_f16({left}, {right});",
+                f"vstrhq_f16((float16_t *)({pointer} + {8 * half}), {fours}_sum);",
+                # Or else both halves are loaded first, into more registers than there are.
+                '__asm__ volatile("" ::: "memory");',
+            ]
+        return [
+            *lines,
+            f"const float16x8x2_t {name}_2 = vld2q_f16((const float16_t *){pointer});",
+            f"const float16x8_t {name} = vaddq_f16({name}_2.val[0], {name}_2.val[1]);",
+        ]
+
     def _full(self, term: Term) -> str:
         return term.text if term.varies else f"vdupq_n_f16({term.text})"
 
@@ -107,6 +138,11 @@ class MveUnit(Unit):
         if not b.varies:
             b = Term(self._full(b), True)
         return f"{name}_n_f16({self._full(c)}, {b.text}, {a.text}{predicate})"
+
+
+def _apart(stride: int) -> str:
+    """The places of eight elements `stride` apart."""
+    return f"vmulq_n_u16(vidupq_n_u16(0, 1), {stride})"
 
 
 def _swapped(vector: str, within: int, element: int) -> str:

@@ -27,7 +27,8 @@ class RvvUnit(Unit):
     header = "riscv_vector.h"
     accumulators = 1
     group = 1
-    strided = True
+    # One element a cycle, where neighbours come a register at a time.
+    strided_cost = 8
     operations = frozenset({*_SAME, *_COMPARE, "fma", "min", "max", "select"})
 
     @property
