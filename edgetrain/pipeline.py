@@ -140,7 +140,7 @@ def compile_model(
         imported.output_code,
         metadata,
     )
-    return _runnable(compiled, sources)
+    return runnable(compiled, sources)
 
 
 def _in_float16(model: ImportedModel, board: Board) -> ImportedModel:
@@ -171,10 +171,11 @@ def _learning_graphs(imported: ImportedModel, learn: str, how: Learning) -> tupl
 
 def open_project(directory: str | Path) -> Program:
     """The program of a directory that `write_project` made.  Raises InputError."""
-    return _runnable(load_program(Path(directory)))
+    return runnable(load_program(Path(directory)))
 
 
-def _runnable(compiled: CompiledProgram, sources: tuple[Graph, ...] = ()) -> Program:
+def runnable(compiled: CompiledProgram, sources: tuple[Graph, ...] = ()) -> Program:
+    """What a plan made, as something to run; `sources` are its graphs before fusion."""
     parts = {f.name: getattr(compiled, f.name) for f in fields(CompiledProgram)}
     return Program(**parts, sources=sources)
 

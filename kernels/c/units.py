@@ -24,6 +24,7 @@ class Unit:
     name = "scalar"
     requires: frozenset[str] = frozenset()
     header = ""
+    """The file of the runtime that its code includes."""
     lanes = 1
     floats: frozenset[int] = frozenset({16, 32})
     """The widths of the floats that it computes with."""

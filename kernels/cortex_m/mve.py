@@ -11,7 +11,7 @@ from edgetrain.compiler.types import BOOL, Scalar
 from edgetrain.kernels.c.units import Term, Unit
 
 _SAME = {"add": "vaddq", "sub": "vsubq", "mul": "vmulq"}
-_COMPARE = {"lt": "vcmpltq", "le": "vcmpleq", "eq": "vcmpeqq"}
+# Of b and a: "less than" holds for NaN on these vectors, "greater than" does not.
 _MIRRORED = {"lt": "vcmpgtq", "le": "vcmpgeq", "eq": "vcmpeqq"}
 
 
@@ -20,7 +20,7 @@ class MveUnit(Unit):
 
     name = "mve-fp16"
     requires = frozenset({"mve-fp", "fma16"})
-    header = "arm_mve.h"
+    header = "et_mve.h"
     lanes = 8
     floats = frozenset({16})
     accumulators = 4
@@ -31,7 +31,7 @@ class MveUnit(Unit):
     merge_cost = 4
     # Each lane takes a turn of its own at the memory.
     strided_cost = 4
-    operations = frozenset({*_SAME, *_COMPARE, "fma", "min", "max", "select"})
+    operations = frozenset({*_SAME, *_MIRRORED, "fma", "min", "max", "select"})
 
     def type(self, scalar: Scalar) -> str:
         return "mve_pred16_t" if scalar == BOOL else "float16x8_t"
@@ -72,7 +72,7 @@ class MveUnit(Unit):
                 return f"vpselq_f16({self._full(b)}, {self._full(a)}, {self._less(a, b)})"
             case ("select", (condition, a, b)):
                 return f"vpselq_f16({self._full(a)}, {self._full(b)}, {condition.text})"
-            case (op, (a, b)) if op in _COMPARE:
+            case (op, (a, b)) if op in _MIRRORED:
                 return self._compare(op, a, b)
             case (op, (a, b)):
                 if a.varies and not b.varies:
@@ -124,11 +124,10 @@ class MveUnit(Unit):
         return self._compare("lt", a, b)
 
     def _compare(self, op: str, a: Term, b: Term) -> str:
-        if not b.varies:
-            return f"{_COMPARE[op]}_n_f16({a.text}, {b.text})"
         if not a.varies:
             return f"{_MIRRORED[op]}_n_f16({b.text}, {a.text})"
-        return f"{_COMPARE[op]}_f16({a.text}, {b.text})"
+        other = b.text if b.varies else f"et_lanes({b.text})"
+        return f"{_MIRRORED[op]}_f16({other}, {a.text})"
 
     def _fused(self, name: str, a: Term, b: Term, c: Term, predicate: str) -> str:
         if not b.varies and a.varies:

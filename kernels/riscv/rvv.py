@@ -24,7 +24,7 @@ class RvvUnit(Unit):
     bits: int
     group_registers: int = 8
 
-    header = "riscv_vector.h"
+    header = "et_rvv.h"
     accumulators = 1
     group = 1
     # One element a cycle, where neighbours come a register at a time.

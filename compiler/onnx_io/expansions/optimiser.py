@@ -64,9 +64,9 @@ def adam(
 
 @expands("rank_one")
 def rank_one(e: Emitter, node: Node, w: str, x: str, d: str) -> str:
-    factor = node.attributes["factor"]
-    if node.attributes["scale_x"]:
+    factor, scaled = node.attributes["factor"], node.attributes["scaled"]
+    if scaled == "x":
         x = _scaled(e, node, x, factor)
-    else:
+    elif scaled == "d":
         d = _scaled(e, node, d, factor)
     return e.node("Add", w, e.node("Mul", column(e, x), d))

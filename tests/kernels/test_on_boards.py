@@ -1,0 +1,105 @@
+"""Every float op, by the vectors and blocked loops of each instruction set, on an emulated core."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgetrain.board import Board, all_boards, load_board
+from edgetrain.compiler.graph import Graph
+from edgetrain.compiler.interface import InputCode, OutputCode
+from edgetrain.compiler.kernel import Target
+from edgetrain.compiler.ops import OPS, Example, Op
+from edgetrain.compiler.plan import plan
+from edgetrain.compiler.types import FLOAT16, FLOAT32, Float, TensorType
+from edgetrain.kernels.c.kernels import KERNELS, VECTOR_UNITS
+from edgetrain.link import open_link
+from edgetrain.pipeline import IMAGE_FILE, runnable, write_project
+from tests.c.harness import Pair, draw
+from tests.c.op_graphs import op_graph
+from tests.support import needs_tool
+
+SAMPLES = 4
+SHAPES = ((1, 1), (3, 5), (8, 8), (33, 9), (40, 70), (17, 131))
+"""Rows and columns: less than a vector, whole ones, and tails of every kind."""
+BY_ROWS = ("matmul", "matmul_t", "outer", "rank_one")
+
+
+def boards() -> list[Board]:
+    """One board for each set of features that kernels tell apart, with an emulator."""
+    known = frozenset().union(*(unit.requires for unit in VECTOR_UNITS), {"thumb2", "f32", "f16"})
+    found: dict[frozenset[str], Board] = {}
+    for board in all_boards():
+        if board.qemu is not None and "f32" in board.features:
+            found.setdefault(known & set(board.features), board)
+    return list(found.values())
+
+
+def graphs(scalar: Float) -> Iterator[Graph]:
+    """Ops over floats only, each in several shapes."""
+    for op in OPS.values():
+        rng = np.random.default_rng([19, scalar.bits, *op.name.encode()])
+        examples = [op.example(rng) for _ in range(2)]
+        if op.name in BY_ROWS:
+            examples += [shaped(op.example(rng), k, n) for k, n in SHAPES]
+        for number, example in enumerate(examples):
+            yield from of_type(scalar, op, example, f"{op.name}_{number}", rng)
+
+
+def shaped(example: Example, k: int, n: int) -> Example:
+    """`example` with a matrix of k rows and n columns."""
+    rows, columns = next(
+        (t.shape for t in example.operands if len(t.shape) == 2),
+        tuple(t.shape[0] for t in example.operands[:2]),
+    )
+    sizes = {rows: k, columns: n}
+    kinds = (
+        TensorType(tuple(sizes[size] for size in kind.shape), kind.scalar)
+        for kind in example.operands
+    )
+    return replace(example, operands=tuple(kinds))
+
+
+def of_type(
+    scalar: Float, op: Op, example: Example, name: str, rng: np.random.Generator
+) -> Iterator[Graph]:
+    """The op over `scalar`, if it is one over floats and defined for them."""
+    if any(kind.scalar != FLOAT32 for kind in example.operands):
+        return
+    kinds = tuple(TensorType(kind.shape, scalar) for kind in example.operands)
+    try:
+        yield op_graph(name, op, replace(example, operands=kinds), rng, len(kinds))
+    except TypeError:
+        return
+
+
+@pytest.mark.parametrize("scalar", [FLOAT32, FLOAT16], ids=["fp32", "fp16"])
+@pytest.mark.parametrize("board", boards(), ids=lambda board: board.name)
+def test_outputs_are_the_simulator_s(board: Board, scalar: Float, tmp_path: Path) -> None:
+    assert board.qemu is not None
+    needs_tool(board.qemu.program)
+    features = frozenset(board.features)
+    if f"fma{scalar.bits}" not in features:
+        return  # the core has no such numbers
+    drawn = list(graphs(scalar))
+    code = InputCode(drawn[0].inputs[0].type), OutputCode(drawn[0].outputs[0].type)
+    program = runnable(plan(drawn, Target(board.name, features, KERNELS), *code, {}))
+    used = {call.kernel for entry in program.entries for call in entry.calls}
+    fitting = [u.name for u in VECTOR_UNITS if u.requires <= features and scalar.bits in u.floats]
+    assert used >= set(fitting)
+    write_project(program, tmp_path / "out")
+    rng = np.random.default_rng(20)
+    with open_link(board, tmp_path / "out" / IMAGE_FILE, "qemu") as link:
+        pair = Pair(program, link)
+        for entry in program.entries:
+            kinds = [program.buffers[name].type for name in entry.inputs]
+            for _ in range(SAMPLES):
+                pair.check(entry, [draw(rng, kind) for kind in kinds])
+
+
+def test_every_vector_unit_has_a_board() -> None:
+    for unit in VECTOR_UNITS:
+        assert any(unit.requires <= set(board.features) for board in boards()), unit.name
+    assert load_board("mps2-an386") in boards()
