@@ -138,6 +138,11 @@ def compared(report: Comparison, data: dict[str, Any], text: RenderableType) -> 
     show_default=True,
     help="Of stochastic rounding.",
 )
+@click.option(
+    "--dequantise",
+    is_flag=True,
+    help="Make a quantised model a float one; a CAN detector loses its front end.",
+)
 @toolchain_option
 @optimise_option
 def compile(model: str, board: str, output: Path | None, no_build: bool, **options: Any) -> Answer:

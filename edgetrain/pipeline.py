@@ -107,16 +107,19 @@ def compile_model(
     *,
     learn: str | None = None,
     how: Learning | None = None,
+    dequantise: bool = False,
 ) -> Program:
     """The program of `model` for `board`; nothing is written.  Raises InputError.
 
     `learn` names the rule by which the device learns; then the weights are state, and an entry
     `train_step` replaces them.  `how.precision` is that of inference too.
+    `dequantise` makes a quantised model a float one; a CAN detector is then without its front end,
+    which gives integers.
     """
     target = load_board(board) if isinstance(board, str) else board
     features = frozenset(target.features)
     how = how or Learning()
-    imported = import_model(model)
+    imported = import_model(model, dequantise=dequantise)
     if how.precision == "fp16":
         imported = _in_float16(imported, target)
     sources: tuple[Graph, ...] = (imported.graph,)
@@ -125,12 +128,13 @@ def compile_model(
         sources = _learning_graphs(imported, learn, how)
         metadata["learn"] = {"rule": learn, **asdict(how)}
         if how.update != "all":
-            full = compile_model(model, target, learn=learn, how=replace(how, update="all"))
+            everything = replace(how, update="all")
+            full = compile_model(model, target, learn=learn, how=everything, dequantise=dequantise)
             metadata[FULL_UPDATE] = _step_costs(full)
     graphs = [run_passes(sources[0])]
     graphs += [run_passes(step, training_passes(features)) for step in sources[1:]]
     can = read_can_model(imported.metadata)
-    if can is not None:
+    if can is not None and not dequantise:
         graphs.append(run_passes(can_frame_graph(imported, can)))
         metadata[METADATA_KEY] = json.loads(can.serialise())
     compiled = plan(

@@ -39,6 +39,7 @@ def compile_project(
     loss_scale: float | str | None = None,
     rounding: str = "nearest",
     seed: int = 0,
+    dequantise: bool = False,
 ) -> Program:
     """Compiles `model`, a file or a workload's name, for `board`.
 
@@ -51,6 +52,8 @@ def compile_project(
     `precision`, fp32 or fp16, is that of all numbers of a float model; of fp16, `loss_scale` is a
     power of two or `dynamic`, the default, and `rounding` that of the parameters: `nearest`, or
     `stochastic` by random numbers of `seed`.
+
+    `dequantise` makes a quantised model a float one (a CAN detector without its front end).
 
     With `directory` the project is written there, image included unless `with_image` is false;
     without, nothing is.  Raises InputError.
@@ -79,9 +82,10 @@ def compile_project(
 
     with model_file(model) as path:
         if budget_ram is None:
-            program = compile_model(path, board, learn=learn, how=how)
+            program = compile_model(path, board, learn=learn, how=how, dequantise=dequantise)
         else:
-            program = _within(budget_ram, path, board, learn, how, write if directory else None)
+            measure = write if directory else None
+            program = _within(budget_ram, path, board, learn, how, dequantise, measure)
     if directory is not None:
         write(program, directory)
     return program
@@ -93,6 +97,7 @@ def _within(
     board: str | Board,
     learn: str | None,
     how: Learning,
+    dequantise: bool,
     write: Callable[[Program, Path], CompileReport] | None,
 ) -> Program:
     limit = parse_bytes(budget_ram)
@@ -102,7 +107,8 @@ def _within(
         )
 
     def compile_update(update: str) -> Program:
-        return compile_model(model, board, learn=learn, how=replace(how, update=update))
+        chosen = replace(how, update=update)
+        return compile_model(model, board, learn=learn, how=chosen, dequantise=dequantise)
 
     def overhead(program: Program) -> int:
         """What the built image takes beside state and arena."""

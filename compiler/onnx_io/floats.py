@@ -1,5 +1,7 @@
 """Float ONNX MLPs: layers and activations in FLOAT32, as the file has them."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,15 +19,16 @@ class FloatReader(Reader):
 
     def __init__(self, file: ModelFile) -> None:
         super().__init__(file)
-        self._builder = GraphBuilder("infer")
+        self.builder = GraphBuilder("infer")
+        self.source: Value | None = None
         self.handlers = {
             "Gemm": self._gemm,
             "MatMul": self._matmul,
             "Add": self._add,
             "BatchNormalization": self._batch_norm,
-            "Relu": lambda node, o: self._builder.apply("relu", _activation(node, o[0])),
-            "Sigmoid": lambda node, o: self._builder.apply("sigmoid", _activation(node, o[0])),
-            "Tanh": lambda node, o: self._builder.apply("tanh", _activation(node, o[0])),
+            "Relu": lambda node, o: self.builder.apply("relu", activation(node, o[0])),
+            "Sigmoid": lambda node, o: self.builder.apply("sigmoid", activation(node, o[0])),
+            "Tanh": lambda node, o: self.builder.apply("tanh", activation(node, o[0])),
             "LeakyRelu": self._leaky,
             "Identity": self._keep,
             "Dropout": self._keep,
@@ -37,21 +40,21 @@ class FloatReader(Reader):
     def read(self) -> tuple[Graph, InputCode, OutputCode]:
         """The graph of the entry `infer`, and what its input and output mean."""
         kind = TensorType((self.file.features,), FLOAT32)
-        source = self._builder.input("x", kind)
-        result = self.walk(source)
-        if isinstance(result, Raw) or result == source:
+        self.source = self.builder.input("x", kind)
+        result = self.walk(self.source)
+        if not isinstance(result, Value) or result == self.source:
             raise InputError("the model computes nothing", where=self.file.path)
-        self._builder.output("y", result)
-        return self._builder.build(), InputCode(kind), OutputCode(result.type)
+        self.builder.output("y", result)
+        return self.builder.build(), InputCode(kind), OutputCode(result.type)
 
     def _matmul(self, node: FileNode, operands: list[Value | Raw | None]) -> Value:
-        return self._linear(node, operands[0], _constant(node, operands[1]), None)
+        return self._linear(node, operands[0], constant(node, operands[1]), None)
 
     def _gemm(self, node: FileNode, operands: list[Value | Raw | None]) -> Value:
         attributes = node.attributes
         if attributes.get("transA", 0) or attributes.get("alpha", 1.0) != 1.0:
             raise node.refuse("transA and alpha are not supported")
-        weights = _constant(node, operands[1])
+        weights = constant(node, operands[1])
         if attributes.get("transB", 0):
             weights = weights.T
         bias = operand(operands, 2)
@@ -59,7 +62,7 @@ class FloatReader(Reader):
             return self._linear(node, operands[0], weights, None)
         if attributes.get("beta", 1.0) != 1.0:
             raise node.refuse("beta is not supported", "scale the bias itself")
-        return self._linear(node, operands[0], weights, _constant(node, bias))
+        return self._linear(node, operands[0], weights, constant(node, bias))
 
     def _linear(
         self,
@@ -68,28 +71,28 @@ class FloatReader(Reader):
         weights: NDArray[np.float32],
         bias: NDArray[np.float32] | None,
     ) -> Value:
-        source = _activation(node, x)
+        source = activation(node, x)
         if weights.ndim != 2 or weights.shape[0] != source.type.size:
             raise node.refuse(f"weights {weights.shape} do not fit {source.type.size} inputs")
-        operands = [source, self._builder.constant(np.ascontiguousarray(weights))]
+        operands = [source, self.builder.constant(np.ascontiguousarray(weights))]
         if bias is not None:
-            operands.append(self._builder.constant(_vector(node, bias, weights.shape[1])))
-        return self._builder.apply("matmul", *operands)
+            operands.append(self.builder.constant(vector(node, bias, weights.shape[1])))
+        return self.builder.apply("matmul", *operands)
 
     def _add(self, node: FileNode, operands: list[Value | Raw | None]) -> Value:
         left, right = operands
         if isinstance(left, Raw):
             left, right = right, left
-        x = _activation(node, left)
-        bias = _vector(node, _constant(node, right), x.type.size)
-        ones = self._builder.constant(np.ones(x.type.size, np.float32))
-        return self._builder.apply("affine", x, ones, self._builder.constant(bias))
+        x = activation(node, left)
+        bias = vector(node, constant(node, right), x.type.size)
+        ones = self.builder.constant(np.ones(x.type.size, np.float32))
+        return self.builder.apply("affine", x, ones, self.builder.constant(bias))
 
     def _batch_norm(self, node: FileNode, operands: list[Value | Raw | None]) -> Value:
-        x = _activation(node, operands[0])
+        x = activation(node, operands[0])
         if node.attributes.get("training_mode", 0):
             raise node.refuse("is in training mode", "export after model.eval()")
-        parameters = (_vector(node, _constant(node, p), x.type.size) for p in operands[1:5])
+        parameters = (vector(node, constant(node, p), x.type.size) for p in operands[1:5])
         gamma, beta, mean, variance = (p.astype(np.float64) for p in parameters)
         if (variance + node.attributes.get("epsilon", 1e-5) <= 0).any():
             raise node.refuse("has a variance that is not positive")
@@ -98,11 +101,11 @@ class FloatReader(Reader):
             constants = [c.astype(np.float32) for c in (factor, beta - mean * factor)]
         if not all(np.isfinite(c).all() for c in constants):
             raise node.refuse("leaves float32", "check the training")
-        return self._builder.apply("affine", x, *map(self._builder.constant, constants))
+        return self.builder.apply("affine", x, *map(self.builder.constant, constants))
 
     def _leaky(self, node: FileNode, operands: list[Value | Raw | None]) -> Value:
         slope = float(np.float32(node.attributes.get("alpha", 0.01)))
-        return self._builder.apply("leaky_relu", _activation(node, operands[0]), slope=slope)
+        return self.builder.apply("leaky_relu", activation(node, operands[0]), slope=slope)
 
     def _keep(self, node: FileNode, operands: list[Value | Raw | None]) -> Value | Raw:
         tensor = operands[0]
@@ -112,18 +115,21 @@ class FloatReader(Reader):
         return tensor
 
 
-def _activation(node: FileNode, tensor: Value | Raw | None) -> Value:
+def activation(node: FileNode, tensor: Any) -> Value:
+    """`tensor`, an activation; any other is refused."""
     if not isinstance(tensor, Value):
         raise node.refuse("an activation is needed here")
     return tensor
 
 
-def _constant(node: FileNode, tensor: Value | Raw | None) -> NDArray[np.float32]:
+def constant(node: FileNode, tensor: Any) -> NDArray[np.float32]:
+    """The elements of `tensor`, a constant; any other is refused."""
     if not isinstance(tensor, Raw):
         raise node.refuse("an operand is not constant", "use a plain chain of layers")
     return only_float(node, tensor.array)
 
 
-def _vector(node: FileNode, array: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+def vector(node: FileNode, array: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """One number a channel: a single one is repeated, any other shape refused."""
     check_vector(node, array.shape, size)
     return np.ascontiguousarray(np.broadcast_to(array.reshape(-1), (size,)))

@@ -22,7 +22,13 @@ from edgetrain.compiler.onnx_io.exact import (
 from edgetrain.compiler.onnx_io.file import FileNode, ModelFile
 from edgetrain.compiler.onnx_io.integers import common_unit, output, threshold
 from edgetrain.compiler.onnx_io.quantiser import Quantiser
-from edgetrain.compiler.onnx_io.reader import Reader, check_keeps_shape, only_float, operand
+from edgetrain.compiler.onnx_io.reader import (
+    Reader,
+    check_keeps_shape,
+    only_float,
+    operand,
+    permutation,
+)
 from edgetrain.compiler.onnx_io.tensors import (
     Activation,
     ClassIndex,
@@ -270,12 +276,7 @@ class QuantisedReader(Reader):
         if not isinstance(tensor, Raw | Quantised):
             raise node.refuse("transposes an activation")
         rank = tensor.array.ndim if isinstance(tensor, Raw) else tensor.integers.ndim
-        axes = tuple(node.attributes.get("perm", range(rank)[::-1]))
-        if sorted(axes) != list(range(rank)):
-            raise node.refuse(f"its perm {axes} does not fit {rank} axes")
-        if isinstance(tensor, Quantised):
-            return tensor.transposed(axes)
-        return Raw(tensor.array.transpose(axes))
+        return tensor.transposed(permutation(node, rank))
 
     def _keep(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
         tensor = operands[0]

@@ -91,6 +91,14 @@ def only_float(node: FileNode, array: NDArray[Any]) -> NDArray[np.float32]:
     return array
 
 
+def permutation(node: FileNode, rank: int) -> tuple[int, ...]:
+    """The axes of a Transpose of a constant of `rank` axes."""
+    axes = tuple(node.attributes.get("perm", range(rank)[::-1]))
+    if sorted(axes) != list(range(rank)):
+        raise node.refuse(f"its perm {axes} does not fit {rank} axes")
+    return axes
+
+
 def check_keeps_shape(node: FileNode, operands: list[Any], features: int | None) -> None:
     """Raise InputError unless `node` leaves an activation (batch, features) as it is; `features` is
     None for constants."""

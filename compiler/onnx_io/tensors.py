@@ -27,6 +27,9 @@ class Raw:
 
     array: NDArray[Any]
 
+    def transposed(self, axes: tuple[int, ...]) -> "Raw":
+        return Raw(self.array.transpose(axes))
+
     def fractions(self, node: FileNode, length: int) -> list[Fraction]:
         """One exact number a channel for `node`: a scalar is repeated, any other shape refused."""
         check_vector(node, self.array.shape, length)

@@ -25,7 +25,8 @@ class HalfPrecision:
     def apply(self, graph: Graph) -> Graph:
         if any(isinstance(value.type.scalar, Int) for value in (*graph.inputs, *graph.constants)):
             raise InputError(
-                "a quantised model does not compute in FLOAT16", remedy="compile it without fp16"
+                "a quantised model does not compute in FLOAT16",
+                remedy="compile it without fp16, or with --dequantise",
             )
         known = {value: _narrowed(value) for value in (*graph.inputs, *graph.constants)}
         constants = {known[value]: _rounded(array) for value, array in graph.constants.items()}

@@ -29,7 +29,7 @@ def with_parameters(graph: Graph, update: str = "all") -> Graph:
     if any(not isinstance(value.type.scalar, Float) for value in names):
         raise InputError(
             "a quantised model cannot learn in this precision",
-            remedy="give a float model",
+            remedy="make it a float one with --dequantise, or give a float model",
         )
     chosen = choose(update, {name: value.type.shape[-1] for value, name in names.items()})
     constants = dict(graph.constants)
