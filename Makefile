@@ -9,7 +9,7 @@ JOBS ?= 2
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench fuzz docs tools clean
+.PHONY: help demo test check bench fuzz experiments docs tools clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*  ## /  make \1\t/p' Makefile | expand -t 16
@@ -31,6 +31,9 @@ bench: $(VENV)/dev.stamp  ## measure speed and sizes
 
 fuzz: $(VENV)/dev.stamp  ## verify training programs of every kind for MINUTES (10), going on where the last run ended
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --jobs $(JOBS) --minutes $(MINUTES)
+
+experiments: $(VENV)/dev.stamp  ## learn MNIST in FP16 as a Cortex-M55 does, beside PyTorch (minutes; data in EDGETRAIN_DATA)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tools.mnist --jobs $(JOBS)
 
 docs: $(VENV)/demo.stamp  ## bring the generated tables of README.md and docs/ up to date
 	$(BIN)/python tools/docs_tables.py
