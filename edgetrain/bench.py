@@ -10,14 +10,24 @@ import numpy as np
 from edgetrain.board import load_board
 from edgetrain.compiler.errors import InputError
 from edgetrain.costs import entry_macs
+from edgetrain.cycles import modelled_cycles
 from edgetrain.networks import ReferenceNetwork
-from edgetrain.pipeline import Program, compile_model, open_project, read_report, write_project
+from edgetrain.pipeline import (
+    IMAGE_FILE,
+    Program,
+    compile_model,
+    open_project,
+    read_report,
+    write_project,
+)
 from edgetrain.toolchain import Optimise
-from edgetrain.verify import Mismatch, Reference, simulate_calls, verify
+from edgetrain.verify import Mismatch, Reference, simulate_calls, simulate_reference, verify
 from edgetrain.workloads import find_network, model_file
 
 ENTRIES = {"infer": "infer", "train": "train_step"}
 """The phases, and what the program calls them."""
+_TRACED = 10
+"""Calls from which the cycles are modelled."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +36,8 @@ class BenchReport:
 
     `instructions` is the mean over the samples, entry to return; `instructions_can_frame` that of
     a whole CAN frame, front end and network, where the program has it.  Both are None where the
-    link cannot count, and fit for comparison only if `comparable`.
+    link cannot count, and fit for comparison only if `comparable`.  `modelled_cycles` are what a
+    simple core would take for those instructions (docs/benchmarks.md), where QEMU tells them.
     """
 
     workload: str
@@ -35,6 +46,7 @@ class BenchReport:
     link: str
     samples: int
     instructions: float | None
+    modelled_cycles: float | None
     instructions_can_frame: float | None
     comparable: bool
     macs: int
@@ -96,8 +108,11 @@ def bench(
             raise InputError(
                 "the project does not learn", where=str(workload), remedy="use --phase infer"
             )
-        reference = own_samples(program, network, ENTRIES[phase], samples) if network else None
-        return _measure(str(workload), directory, phase, link, samples, seed, reference)
+        if network is None:
+            reference = simulate_reference(program, samples=samples, seed=seed)
+        else:
+            reference = own_samples(program, network, ENTRIES[phase], samples)
+        return _measure(str(workload), directory, phase, link, reference)
 
 
 def _has(program: Program, phase: str) -> bool:
@@ -113,28 +128,28 @@ def own_samples(program: Program, network: ReferenceNetwork, entry: str, calls: 
 
 
 def _measure(
-    workload: str,
-    directory: Path,
-    phase: str,
-    link: str,
-    samples: int,
-    seed: int,
-    reference: Reference | None,
+    workload: str, directory: Path, phase: str, link: str, reference: Reference
 ) -> BenchReport:
     program, report = open_project(directory), read_report(directory)
-    result = verify(
-        directory, samples=samples, seed=seed, link=link, count=True, reference=reference
-    )
+    entry = program.entry(ENTRIES[phase])
+    result = verify(directory, link=link, count=True, reference=reference)
+    cycles = None
+    if result.link == "qemu":
+        series = [s for s in reference.series if s.entry == entry.name]
+        inputs = [data for s in series for data in s.inputs][:_TRACED]
+        board, image = load_board(program.target), directory / IMAGE_FILE
+        cycles, _ = modelled_cycles(board, image, program, entry.name, inputs)
     return BenchReport(
         workload=workload,
         board=program.target,
         phase=phase,
         link=result.link,
-        samples=samples,
-        instructions=result.instructions[ENTRIES[phase]],
+        samples=reference.samples,
+        instructions=result.instructions[entry.name],
+        modelled_cycles=cycles,
         instructions_can_frame=result.instructions.get("can_frame"),
         comparable=result.comparable,
-        macs=entry_macs(program.entry(ENTRIES[phase])),
+        macs=entry_macs(entry),
         flash_bytes=report.flash_bytes,
         weights_bytes=report.weights_bytes,
         ram_bytes=report.ram_bytes,

@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgetrain.board import Board
@@ -24,12 +25,20 @@ _SERIAL_TIMEOUT = 10.0
 _KNOWN = "known: auto, host, qemu, unicorn, serial:PORT[:BAUD]"
 
 
-def open_link(board: Board, image: Path, link: str = "auto", *, count: bool = False) -> Link:
+def open_link(
+    board: Board,
+    image: Path,
+    link: str = "auto",
+    *,
+    count: bool = False,
+    emulator_arguments: Sequence[str] = (),
+) -> Link:
     """Runs `image` on a board or on its best emulator here, and connects.
 
     `link` is auto, host, qemu, unicorn or serial:PORT[:BAUD]; on a serial port the image is taken
     to be on the board already.  QEMU counts instructions always; unicorn, where counting is slow,
-    only if `count`.  InputError if the link cannot be had; the message says what would help.
+    only if `count`.  QEMU is given `emulator_arguments` too.  InputError if the link cannot be had;
+    the message says what would help.
     """
     kind, _, rest = link.partition(":")
     if kind == "serial" and rest:
@@ -41,7 +50,7 @@ def open_link(board: Board, image: Path, link: str = "auto", *, count: bool = Fa
     if link == "host":
         return Link(_open_host(board, image))
     if link == "qemu":
-        return Link(_open_qemu(board, image))
+        return Link(_open_qemu(board, image, emulator_arguments))
     if link == "unicorn":
         return Link(UnicornTransport(board, image, count))
     raise InputError(f"unknown link {link!r}", remedy=_KNOWN)
@@ -71,7 +80,7 @@ def _open_host(board: Board, image: Path) -> Transport:
     return ProcessTransport("host", [str(image.resolve())])
 
 
-def _open_qemu(board: Board, image: Path) -> Transport:
+def _open_qemu(board: Board, image: Path, more: Sequence[str]) -> Transport:
     if board.qemu is None:
         raise InputError(f"QEMU does not model {board.name}", remedy="use --link serial:PORT")
     program = shutil.which(board.qemu.program)
@@ -83,7 +92,8 @@ def _open_qemu(board: Board, image: Path) -> Transport:
     if board.counter is not None:
         ticks = board.counter.hz * _SECONDS_PER_INSTRUCTION if board.counter.hz else 1.0
     command = [program, *board.qemu.args, "-icount", f"shift={_ICOUNT_SHIFT}"]
-    command += ["-display", "none", "-monitor", "none", "-serial", "stdio", "-kernel", str(image)]
+    command += ["-display", "none", "-monitor", "none", "-serial", "stdio", *more]
+    command += ["-kernel", str(image)]
     return ProcessTransport("qemu", command, ticks)
 
 
