@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 Array = NDArray[Any]
 
@@ -25,17 +25,16 @@ class Runtime:
         )
         self.outputs = [output.name for output in self._session.get_outputs()]
         graph = onnx.load_from_string(model).graph
-        given = {value.name for value in graph.input}
-        self.defaults = {
-            t.name: numpy_helper.to_array(t) for t in graph.initializer if t.name in given
+        self._dtypes = {
+            value.name: helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+            for value in graph.input
         }
+        held = [tensor for tensor in graph.initializer if tensor.name in self._dtypes]
+        self.defaults = {tensor.name: numpy_helper.to_array(tensor) for tensor in held}
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Every output; integers may be of any type."""
-        given = {
-            name: np.asarray(array, np.int64 if array.dtype.kind in "iu" else array.dtype)
-            for name, array in inputs.items()
-        }
+        """Every output; inputs are converted to the types that the file has."""
+        given = {name: np.asarray(array, self._dtypes[name]) for name, array in inputs.items()}
         return dict(zip(self.outputs, self._session.run(None, given), strict=True))
 
 

@@ -8,6 +8,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
+from edgetrain.compiler.onnx_io.export import export_graph
 from edgetrain.compiler.ops.loss import LOSSES
 from edgetrain.compiler.ops.schedule import SCHEDULES
 from edgetrain.compiler.rules import RULES, Learning
@@ -19,6 +20,8 @@ from tests.training.test_gradients import ACTIVATIONS
 SIZES = (9, 7, 4)
 ONE_STEP = 1e-6
 """Sums of at most nine terms of order 1, rounded to 2^-24 each, once forward and once back."""
+HALF_STEP = 2.0**-8
+"""Some roundings of 2^-11 in FLOAT16."""
 MANY_STEPS = 1e-5
 """As many roundings of 2^-24 as steps, of parameters of order 1: √1000 of them if they are random;
 at these rates learning draws two runs together rather than apart."""
@@ -38,16 +41,20 @@ def samples(loss: str, count: int, batch: int = 1) -> list[tuple[NDArray[np.floa
 
 
 def follow(
-    directory: Path, how: Learning, rule: str, activations: list[str], steps: int, bound: float
+    directory: Path,
+    how: Learning,
+    rule: str,
+    activations: list[str],
+    steps: int,
+    bound: float,
+    board: str = "host",
 ) -> None:
     """Learn with both, and compare every loss and the state at the end."""
     sizes = (SIZES[0], *[SIZES[1]] * len(activations), SIZES[-1])
     weights, biases = random_layers(sizes, seed=len(how.loss))
     path = write_mlp(directory / "net.onnx", weights, biases, activations)
-    program = compile_model(path, learn=rule, how=how)
-    write_project(program, directory / "out", with_image=False)
-    device = Device((directory / "out" / MODEL_FILE).read_bytes())
-    simulator = program.simulator()
+    program = compile_model(path, board, learn=rule, how=how)
+    simulator, device = program.simulator(), Device(export_graph(program.sources[-1]))
     drawn = samples(how.loss, min(steps, 10), how.batch)
     for step in range(steps):
         x, target = drawn[step % len(drawn)]
@@ -71,6 +78,35 @@ def test_one_step(loss: str, rule: str, decay: float, tmp_path: Path) -> None:
 def test_a_batch(loss: str, tmp_path: Path) -> None:
     how = Learning(loss=loss, rate=0.05, batch=3)
     follow(tmp_path, how, "momentum", list(ACTIVATIONS), 2, 2 * ONE_STEP)
+
+
+@pytest.mark.parametrize("update", ["last", "biases", "w1[1:4]"])
+def test_a_part(update: str, tmp_path: Path) -> None:
+    how = Learning(rate=0.05, update=update)
+    follow(tmp_path, how, "momentum", list(ACTIVATIONS), 2, 2 * ONE_STEP)
+
+
+@pytest.mark.parametrize("loss", sorted(LOSSES))
+@pytest.mark.parametrize("batch", [1, 3])
+def test_half_precision(loss: str, batch: int, tmp_path: Path) -> None:
+    rule = sorted(RULES)[batch % len(RULES)]
+    how = Learning(loss=loss, rate=0.05, batch=batch, precision="fp16")
+    follow(tmp_path, how, rule, list(ACTIVATIONS), 1, HALF_STEP, "qemu-rv32-zfh")
+
+
+def test_an_overflow_in_half_precision_changes_nothing_but_the_scale(tmp_path: Path) -> None:
+    path = write_mlp(tmp_path / "net.onnx", *random_layers(SIZES, seed=2))
+    program = compile_model(path, "qemu-rv32-zfh", learn="sgd", how=Learning(precision="fp16"))
+    simulator, device = program.simulator(), Device(export_graph(program.sources[-1]))
+    before = dict(simulator.state)
+    x = np.full(SIZES[0], 60000, np.float32)
+    for each in (simulator, device):
+        each.train_step(x, 1)
+    changed = {n for n, array in before.items() if not np.array_equal(array, simulator.state[n])}
+    assert changed
+    assert not any(name.startswith(("w", "b")) for name in changed)
+    for name, array in simulator.state.items():
+        np.testing.assert_array_equal(device.state[name], array, err_msg=name)
 
 
 @pytest.mark.parametrize("schedule", sorted(SCHEDULES))
