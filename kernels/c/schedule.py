@@ -171,7 +171,8 @@ def _blocked(
     if not by_row and outs[-1].fold is None and outer:
         ordered = [*outer[:-1], column, outer[-1]]
     loops = _loops(nest, {d: steps.get(d, wide) for d in ordered}, column, unit.lanes)
-    if lanes and by_row and unit.merges_rows and outer and nest.sizes[outer[-1]] > 1:
+    rows = by_row and outer and all(outer[-1] in o.dims for o in outs if column not in o.dims)
+    if lanes and rows and unit.merges_rows and nest.sizes[outer[-1]] > 1:
         merged = Loop(outer[-1], 1, merged=unit.lanes)
         loops = tuple(merged if loop.dim == outer[-1] else loop for loop in loops)
     return Tiling(
