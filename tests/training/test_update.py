@@ -1,5 +1,6 @@
 """Sparse updates: what is chosen learns as it would anyway; the rest is constant and saves work."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 import edgetrain as et
 from edgetrain.board import load_board
-from edgetrain.budget import parse_bytes
+from edgetrain.budget import fit_update
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.rules import Learning
 from edgetrain.pipeline import Program, compile_model, read_report, write_project
@@ -164,24 +165,43 @@ def test_the_report_says_what_was_saved(model: Path, tmp_path: Path) -> None:
     assert "compared with all" not in render(tmp_path / "all")
 
 
-def test_a_budget_of_ram_is_kept_and_used(model: Path, tmp_path: Path) -> None:
-    def within(budget: int | str) -> tuple[set[str], int]:
-        program = et.compile(model, directory=tmp_path / "out", learn="sgd", budget_ram=budget)
-        ram = read_report(tmp_path / "out").ram_bytes
-        assert ram is not None
-        assert ram <= parse_bytes(budget)
-        return program.initial.keys() & CHANNELS.keys(), ram
+def test_a_budget_of_ram_is_kept_and_used(model: Path) -> None:
+    def overhead(program: Program) -> int:
+        """More for more parameters, as a deeper stack."""
+        return 100 + 7 * len(program.initial)
 
-    everything, ram = within("64K")
-    assert everything == CHANNELS.keys()
-    less, _ = within(ram - 1)
-    assert {"b2", "w2"} <= less < everything
-    with pytest.raises(InputError, match="more than --budget-ram") as refusal:
-        within(10)
-    needed = int(str(refusal.value).split(" needs ")[1].split()[0])
-    assert f"{needed - 10} more" in str(refusal.value)
-    least, _ = within(needed)
-    assert len(least) == 1
+    def needs(program: Program) -> int:
+        return program.state_bytes + program.arena_bytes + overhead(program)
+
+    compiled = cache(lambda update: learning(model, update))
+
+    def fitted(limit: int) -> set[str]:
+        program = fit_update(compiled, limit, overhead)
+        assert needs(program) <= limit
+        return program.initial.keys() & CHANNELS.keys()
+
+    most = needs(compiled("all"))
+    assert fitted(most) == fitted(10**6) == CHANNELS.keys()
+    assert {"b2", "w2"} <= fitted(most - 1) < CHANNELS.keys()
+    least = min(needs(compiled(name)) for name in CHANNELS)
+    assert len(fitted(least)) == 1
+    with pytest.raises(InputError, match=f"needs {least} bytes of RAM, 1 more than --budget-ram"):
+        fitted(least - 1)
+    numbers = [len(fitted(limit)) for limit in range(least, most, 300)]
+    assert numbers == sorted(numbers)
+
+
+def test_a_budget_of_ram_counts_the_built_stack(model: Path, tmp_path: Path) -> None:
+    """A budget that state and arena alone would keep."""
+    full = learning(model, "all")
+    budget = full.state_bytes + full.arena_bytes
+    et.compile(model, directory=tmp_path / "out", learn="momentum", momentum=0.0, budget_ram=budget)
+    report = read_report(tmp_path / "out")
+    assert report.ram_bytes is not None
+    assert report.ram_bytes <= budget
+    assert report.update not in ("all", None)
+    plain = et.compile(model, learn="momentum", momentum=0.0, budget_ram=budget)
+    assert plain.state_bytes == full.state_bytes
 
 
 @pytest.mark.parametrize("wrong", ["lots", "-5", "1G", "", "1.5K"])
