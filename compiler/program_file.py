@@ -7,6 +7,7 @@ which itself holds the SHA-256 of every tensor.
 import hashlib
 import io
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from fractions import Fraction
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from edgetrain.compiler.contract import Contract
 from edgetrain.compiler.errors import InputError
-from edgetrain.compiler.expr import Apply, Const, Dim, Expr, Local, apply
+from edgetrain.compiler.expr import Apply, Const, Dim, Expr, Local, apply, subexpressions
 from edgetrain.compiler.files import npz_bytes, write_whole
 from edgetrain.compiler.graph import Value, check_array
 from edgetrain.compiler.interface import InputCode, OutputCode
@@ -162,6 +163,22 @@ def _buffer(buffer: Buffer, digest: str) -> dict[str, Any]:
 
 
 def _expr(expr: Expr) -> Any:
+    """A tree of lists; where nodes have several users, these nodes first, each once."""
+    nodes = list(subexpressions(expr))
+    uses = Counter(argument for node in nodes if isinstance(node, Apply) for argument in node.args)
+    known: dict[Expr, Any] = {}
+    shared: list[Any] = []
+    for node in nodes:
+        if isinstance(node, Apply) and uses[node] > 1:
+            shared.append(_tree(node, known))
+            known[node] = ["shared", len(known)]
+    value = _tree(expr, known)
+    return {"shared": shared, "value": value} if shared else value
+
+
+def _tree(expr: Expr, known: Mapping[Expr, Any]) -> Any:
+    if expr in known:
+        return known[expr]
     match expr:
         case Const(value, Float(bits)):
             return ["const", bits, float(value).hex()]
@@ -172,7 +189,7 @@ def _expr(expr: Expr) -> Any:
         case Dim(name, _):
             return ["dim", name]
         case Apply(op, args, _):
-            return [op, *(_expr(a) for a in args)]
+            return [op, *(_tree(a, known) for a in args)]
 
 
 def _nest(nest: Nest) -> dict[str, Any]:
@@ -314,7 +331,15 @@ class _Scope:
         for read in nest.reads if nest else ():
             self.locals[read.local] = read.type.scalar
 
-    def expr(self, tree: Any) -> Expr:
+    def expr(self, encoded: Any) -> Expr:
+        if not isinstance(encoded, dict):
+            return self._tree(encoded, [])
+        shared: list[Expr] = []
+        for tree in encoded["shared"]:
+            shared.append(self._tree(tree, shared))
+        return self._tree(encoded["value"], shared)
+
+    def _tree(self, tree: Any, shared: list[Expr]) -> Expr:
         if isinstance(tree, int):
             return Const(tree, Int(tree, tree))
         head, *rest = tree
@@ -325,7 +350,9 @@ class _Scope:
                 return Local(rest[0], self.locals[rest[0]])
             case "dim":
                 return Dim(rest[0], self.sizes[rest[0]])
-        return apply(head, *(self.expr(argument) for argument in rest))
+            case "shared":
+                return shared[_whole(rest[0])]
+        return apply(head, *(self._tree(argument, shared) for argument in rest))
 
 
 def _decode_nest(table: Mapping[str, Any]) -> Nest:

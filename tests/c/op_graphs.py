@@ -46,7 +46,7 @@ def op_graphs() -> Iterator[Graph]:
 def uses_half(graph: Graph) -> bool:
     """Whether FLOAT16 occurs in `graph`."""
     computed = [value for node in graph.nodes for value in node.outputs]
-    return any(v.type.scalar == FLOAT16 for v in (*graph.inputs, *computed))
+    return any(v.type.scalar == FLOAT16 for v in (*graph.inputs, *graph.constants, *computed))
 
 
 def op_graph(name: str, op: Op, example: Example, rng: np.random.Generator, inputs: int) -> Graph:
