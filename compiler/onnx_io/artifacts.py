@@ -28,7 +28,9 @@ LOSS = "cross-entropy"
 _ACCUMULATOR = "InPlaceAccumulatorV2"
 _BUFFER = "_grad.accumulation.buffer"
 _INT64, _BOOL = 7, 9
-_REMEDY = "generate the artifacts of a chain of Gemm and Relu, with its cross-entropy, all trained"
+_ACTIVATIONS = ("Relu", "Sigmoid", "Tanh")
+"""Of each, onnxruntime's gradient takes what ours does, the other way round."""
+_REMEDY = "generate the artifacts of a chain of Gemm and activations, with its cross-entropy"
 _GRAPH, _CHECKPOINT = "training_model.onnx", "checkpoint"
 
 
@@ -99,8 +101,8 @@ class TrainingReader(Reader):
         self._trained: Trained | None = None
         self.handlers = {
             "Gemm": self._gemm,
-            "Relu": lambda node, o: self._builder.apply("relu", _vector(node, o[0])),
-            "ReluGrad": self._relu_gradient,
+            **dict.fromkeys(_ACTIVATIONS, self._activation),
+            **dict.fromkeys((f"{name}Grad" for name in _ACTIVATIONS), self._activation_gradient),
             "SoftmaxCrossEntropyLoss": self._loss,
             "SoftmaxCrossEntropyLossGrad": self._loss_gradient,
             "ReduceSum": self._sum,
@@ -151,7 +153,11 @@ class TrainingReader(Reader):
         for name, value in wrt.items():
             read = self._gradients.get(name)
             if read is None:
-                raise self._refuse(f"parameter {label(name)} is frozen")
+                raise InputError(
+                    f"parameter {label(name)} is frozen",
+                    where=self.file.path,
+                    remedy="generate the artifacts with all parameters trained, and use --update",
+                )
             if same.get(read, read) != same.get(derived[value], derived[value]):
                 raise self._refuse(f"the gradient of {label(name)} is not that of the loss")
 
@@ -195,11 +201,15 @@ class TrainingReader(Reader):
             self._constants[tensor.name] = constant, transposed
         return self._constants[tensor.name]
 
-    def _relu_gradient(self, node: FileNode, operands: list[Any]) -> Value:
+    def _activation(self, node: FileNode, operands: list[Any]) -> Value:
+        return self._builder.apply(node.op.lower(), _vector(node, operands[0]))
+
+    def _activation_gradient(self, node: FileNode, operands: list[Any]) -> Value:
         back, result = (_vector(node, tensor) for tensor in operands)
         if back.type != result.type:
             raise node.refuse(f"{back.type} does not fit {result.type}")
-        return self._builder.apply("relu_gradient", result, back)
+        function = node.op.removesuffix("Grad").lower()
+        return self._builder.apply(f"{function}_gradient", result, back)
 
     def _loss(self, node: FileNode, operands: list[Any]) -> tuple[Value, Probabilities]:
         outputs = _vector(node, operands[0])

@@ -81,6 +81,8 @@ SIGNATURES: dict[str, Signature] = {
         3, 3, {"reduction": str, "ignore_index": int}, domains=MICROSOFT
     ),
     "ReluGrad": Signature(2, 2, domains=MICROSOFT),
+    "SigmoidGrad": Signature(2, 2, domains=MICROSOFT),
+    "TanhGrad": Signature(2, 2, domains=MICROSOFT),
     "InPlaceAccumulatorV2": Signature(3, 3, domains=MICROSOFT),
     "Constant": Signature(0, 0, {"value": np.ndarray, "value_float": float}),
 }
