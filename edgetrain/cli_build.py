@@ -55,6 +55,7 @@ def compared(report: Comparison, data: dict[str, Any], text: RenderableType) -> 
 @verb(
     "edgetrain compile can-ids-w2a2 --board mps2-an386",
     "edgetrain compile can-ids-w2a2 --no-build -o build/sources",
+    "edgetrain compile mlp-64-32-16-5-fp32 --learn adam --update last --batch 4 -o build/learner",
 )
 @click.argument("model")
 @click.option("--board", default="host", show_default=True, help="See `edgetrain boards`.")
@@ -213,7 +214,10 @@ def simulate(
     return Answer(report, facts(report))
 
 
-@verb("edgetrain verify build/can-ids-w2a2-mps2-an386 --samples 100")
+@verb(
+    "edgetrain verify build/can-ids-w2a2-mps2-an386 --samples 100",
+    "edgetrain verify build/learner --samples 100 --steps 500",
+)
 @project
 @click.option("--samples", type=click.IntRange(1), default=1000, show_default=True)
 @click.option(

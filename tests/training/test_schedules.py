@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 
+from edgetrain.cli import cli
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.expr import Dim
 from edgetrain.compiler.nest import Nest, Out, Read
@@ -76,3 +78,9 @@ def test_whole_periods_are_exact_up_to_the_last_step(steps: int) -> None:
 def test_what_cannot_be_meant_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         Learning(**wrong)
+
+
+def test_the_command_line_offers_every_schedule() -> None:
+    (option,) = [p for p in cli.commands["compile"].params if p.name == "schedule"]
+    assert isinstance(option.type, click.Choice)
+    assert [*option.type.choices] == [*SCHEDULES]

@@ -130,6 +130,11 @@ def test_what_cannot_be_meant_is_refused(spec: str, what: str, model: Path) -> N
         ("qemu-rv32imc", "adam", {"batch": 4, "update": "w2[1:3]"}),
         ("qemu-rv32imc", "momentum", {"update": "biases", "schedule": "linear", "batch": 3}),
         ("mps3-an547", "adam", {"precision": "fp16", "update": "w1[2:5],last", "batch": 4}),
+        (
+            "host",
+            "adam",
+            {"precision": "fp16", "loss_scale": "dynamic", "update": "last", "batch": 2},
+        ),
         ("qemu-rv32-zfh", "adam", {"precision": "fp16", "schedule": "cosine", "warmup": 3}),
         ("qemu-rv32-zvfh", "momentum", {"precision": "fp16", "update": "last", "batch": 2}),
     ],
