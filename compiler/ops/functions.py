@@ -12,7 +12,7 @@ from edgetrain.compiler.expr import (
     Expr,
     add,
     assume,
-    clamp,
+    bit_and,
     div,
     float_bits,
     float_from_bits,
@@ -35,9 +35,10 @@ _LOG2_E = 1.4426950408889634
 # ln 2 in two parts, the first short enough that its product with any exponent is exact.
 _LN2_HIGH = 0.693359375
 _LN2_LOW = -2.12194440e-4
-_COUNTING = 12582912.0
-"""1.5·2²³: between it and its neighbours lies one."""
-_COUNTING_BITS = 0x4B400000
+_ZERO = 256
+"""Where the powers of two that `exp` counts, −151 to 129, have their zero."""
+_COUNTING = float(3 * 2**22 + _ZERO)
+"""Between it and its neighbours lies one."""
 _ROOT_HALF = 0x3F3504F3
 """The bits of √½."""
 _EXP = (
@@ -83,15 +84,24 @@ def _horner(coefficients: tuple[float, ...], x: Expr) -> Expr:
 @in_float32
 def exp(x: Expr) -> Expr:
     """eˣ in FLOAT32: 0 below −104, infinity above 89, subnormal results rounded once more."""
-    held = minimum(maximum(x, -104.0), 89.0)
-    # The sum has no bits below one: it is rounded to the nearest integer, which its bits count.
+    return _exp(minimum(maximum(x, -104.0), 89.0))
+
+
+@in_float32
+def exp_of_negative(x: Expr) -> Expr:
+    """eˣ in FLOAT32 for x ≤ 0, as `exp` has it."""
+    return _exp(maximum(x, -104.0))
+
+
+def _exp(held: Expr) -> Expr:
+    # The sum has no bits below one: it is rounded to an integer, which its last bits count.
     counted = add(mul(held, _LOG2_E), _COUNTING)
     whole = sub(counted, _COUNTING)
-    power = clamp(sub(float_bits(counted), _COUNTING_BITS), Int(-151, 129))
+    power = sub(bit_and(maximum(float_bits(counted), 0), 2 * _ZERO - 1), _ZERO)
     rest = sub(sub(held, mul(whole, _LN2_HIGH)), mul(whole, _LN2_LOW))
     # Two factors, because one power of two cannot reach both ends of the range.
     half = shift_right(power, 1)
-    other = assume(sub(power, half), Int(-76, 65))
+    other = assume(sub(power, half), Int(-_ZERO // 2, _ZERO // 2))
     value = add(add(mul(_horner(_EXP, rest), mul(rest, rest)), rest), 1.0)
     return mul(mul(value, _power_of_two(half)), _power_of_two(other))
 

@@ -20,7 +20,7 @@ from edgetrain.compiler.expr import (
     sub,
 )
 from edgetrain.compiler.nest import Nest, Out, Read, fold
-from edgetrain.compiler.ops.functions import exp, log, sigmoid
+from edgetrain.compiler.ops.functions import exp_of_negative, log, sigmoid
 from edgetrain.compiler.ops.registry import Example, register
 from edgetrain.compiler.types import FLOAT32, Int, TensorType
 
@@ -76,10 +76,10 @@ def greatest(z: TensorType, again: TensorType) -> Nest:
 
 @register("exp_shifted", lambda rng: _vector(rng, SCALAR))
 def exp_shifted(z: TensorType, m: TensorType) -> Nest:
-    """y[n] = exp(z[n] − m)."""
+    """y[n] = exp(z[n] − m); m is no less than any z[n]."""
     n = Dim("n", z.shape[0])
     each, shift = Read("z", (n,), z), Read("m", (), m)
-    body = exp(sub(each.value, shift.value))
+    body = exp_of_negative(sub(each.value, shift.value))
     return Nest((("n", n.size),), (each, shift), (Out("y", ("n",), body.type, body),))
 
 
@@ -236,7 +236,7 @@ def binary_cross_entropy(label: TensorType, z: TensorType) -> Nest:
     n = Dim("n", z.shape[0])
     at, each = Read("label", (), label), Read("z", (n,), z)
     size = maximum(each.value, mul(each.value, -1.0))
-    soft = log(add(exp(mul(size, -1.0)), 1.0))
+    soft = log(add(exp_of_negative(mul(size, -1.0)), 1.0))
     linear = sub(maximum(each.value, 0.0), mul(each.value, _target(n, at.value)))
     total = fold("add", add(linear, soft), _zero(), n.size)
     out = Out("y", (), FLOAT32, total.result, total)

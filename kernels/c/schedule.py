@@ -165,7 +165,10 @@ def _blocked(
     steps: dict[str, int] = dict.fromkeys(outer, 1)
     if outer:
         steps[outer[-1]] = unit.joint_rows if by_row else unit.rows
-    wide = unit.lanes * (unit.accumulators if outer else unit.group)
+    kept = unit.accumulators
+    if lanes and not by_row and len(outs) > 1 and outs[0].fold is not None:
+        kept = max(1, kept // 2)  # as many registers hold what the maps need of each row
+    wide = unit.lanes * (kept if outer else unit.group)
     position = len(outer) if by_row else len(outs[-1].dims) - 1
     ordered = [*outer[:position], column, *outer[position:]]
     if not by_row and outs[-1].fold is None and outer:
