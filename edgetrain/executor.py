@@ -133,14 +133,14 @@ class _OutPlan:
             terms = np.broadcast_to(self._merged(operands, ()), (*self._merged_shape, samples))
             merged = _MERGE[fold.op](terms, axis=self._merged_axes, dtype=dtype)
             return _STEP[fold.op](total, merged)
-        sums = [total] + [np.zeros_like(total)] * (self._lanes - 1)
+        sums = [total] if self._lanes == 1 else [np.full_like(total, -0.0)] * self._lanes
         for turn in self._turns:
             values = (np.asarray(term(operands, turn, samples=samples)) for term in self._terms)
             lane = turn[-1] % self._lanes if turn else 0
             sums[lane] = self._step(sums[lane], *(v.astype(dtype, copy=False) for v in values))
         while len(sums) > 1:
             sums = [a + b for a, b in zip(sums[::2], sums[1::2], strict=True)]
-        return sums[0]
+        return sums[0] if self._lanes == 1 else sums[0] + total
 
 
 class _Evaluator:

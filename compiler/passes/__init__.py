@@ -4,6 +4,7 @@ from edgetrain.compiler.graph import Graph
 from edgetrain.compiler.passes.base import Pass
 from edgetrain.compiler.passes.dead_nodes import DeadNodes
 from edgetrain.compiler.passes.fuse_maps import FuseMaps
+from edgetrain.compiler.passes.fused_steps import FuseSteps
 from edgetrain.compiler.passes.join_siblings import JoinSiblings
 from edgetrain.compiler.passes.postpone import Postpone
 from edgetrain.compiler.passes.precision import HalfPrecision
@@ -22,7 +23,8 @@ def training_passes(features: frozenset[str]) -> tuple[Pass, ...]:
     """What a training graph goes through for a board with `features`."""
     update = RankOneUpdate(features)
     fuse = FuseMaps()
-    return (update, fuse, Recompute(), fuse, JoinSiblings(), Postpone(), DeadNodes())
+    steps = FuseSteps(features)
+    return (update, steps, fuse, Recompute(), fuse, JoinSiblings(), Postpone(), DeadNodes())
 
 
 def run_passes(graph: Graph, passes: tuple[Pass, ...] = INFERENCE) -> Graph:

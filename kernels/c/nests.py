@@ -10,7 +10,7 @@ from edgetrain.compiler.expr import Apply, Dim, Expr, add, apply, lift, mul
 from edgetrain.compiler.layout import Layout
 from edgetrain.compiler.nest import Fold, Nest, Out, Read
 from edgetrain.compiler.types import Int
-from edgetrain.kernels.c.expressions import ExpressionPrinter, compute_type, storage_type
+from edgetrain.kernels.c.expressions import ExpressionPrinter, compute_type, constant, storage_type
 from edgetrain.kernels.c.operand import Operand
 
 _INDENT = "    "
@@ -139,7 +139,8 @@ class NestPrinter:
             self._line(f"{kind} acc = {initial};")
         else:
             # The sums that the lanes of some vector unit would hold.
-            self._line(f"{kind} acc[{lanes}] = {{{initial}}};")
+            zero = constant(-0.0, fold.type)
+            self._line(f"{kind} acc[{lanes}] = {{{', '.join([zero] * lanes)}}};")
             sum_ = f"acc[{_dim_name(dims[-1])} % {lanes}]"
         self._names[fold.result] = sum_
         names = dict(self._names)
@@ -167,6 +168,7 @@ class NestPrinter:
             self._line("acc[lane] = acc[lane] + acc[lane + by];")
             self._close()
             self._close()
+            self._line(f"acc[0] = acc[0] + {initial};")
             self._names[fold.result] = "acc[0]"
 
     def _accumulate(self, fold: Fold) -> None:

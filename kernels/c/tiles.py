@@ -5,10 +5,19 @@ changes a bit.  What the inner loops do not change is computed before them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 
-from edgetrain.compiler.expr import Apply, Const, Dim, Expr, Local, apply, subexpressions
+from edgetrain.compiler.expr import (
+    Apply,
+    Const,
+    Dim,
+    Expr,
+    Local,
+    apply,
+    subexpressions,
+    substitute,
+)
 from edgetrain.compiler.nest import Fold, Nest, Out, Read
 from edgetrain.compiler.types import Scalar
 from edgetrain.kernels.c.expressions import apply_text, compute_type, constant, storage_type
@@ -75,6 +84,7 @@ class TilePrinter:
         self._names: dict[tuple[Expr, tuple[int, ...]], str] = {}
         self._reads: dict[Expr, Read] = {read.value: read for read in nest.reads}
         self._bases: dict[str, str] = {}
+        self._tops: dict[str, int] = {}
         self._widths: dict[str, int] = {}
 
     def print(self) -> list[str]:
@@ -82,6 +92,7 @@ class TilePrinter:
         for name in self._tiling.order:
             if name not in looped:
                 self._bases[name], self._widths[name] = "0", self._nest.sizes[name]
+                self._tops[name] = 0
         self._enter(0)
         return self._lines
 
@@ -115,19 +126,28 @@ class TilePrinter:
             self._merging_loop(level, loop, size)
             return
         whole = size - size % loop.step
+        if whole == size > loop.step and self._reads_past(loop):
+            whole -= loop.step  # the last rows must not be read past their end
         if whole == loop.step:
-            self._block(level, "0", loop.step)
+            self._block(level, "0", loop.step, 0)
         elif whole:
             variable = f"d_{loop.dim}"
             self._line(
                 f"for (int32_t {variable} = 0; {variable} < {whole}; {variable} += {loop.step}) {{"
             )
-            self._block(level, variable, loop.step)
+            self._block(level, variable, loop.step, whole - loop.step)
             self._line("}")
-        if size % loop.step:
+        if whole < size:
             self._line("{")
-            self._block(level, str(whole), size % loop.step)
+            self._block(level, str(whole), size - whole, whole)
             self._line("}")
+
+    def _reads_past(self, loop: Loop) -> bool:
+        """Whether the rows of `loop` do not fill whole vectors, and may be read as if they did."""
+        lanes = self._tiling.lanes
+        if not lanes or lanes == loop.dim or not self._unit.reads_past:
+            return False
+        return self._nest.sizes[lanes] % self._unit.lanes != 0
 
     def _merging_loop(self, level: int, loop: Loop, size: int) -> None:
         """Turns of which each leaves a vector of sums, which are then added up side by side."""
@@ -141,7 +161,7 @@ class TilePrinter:
             self._line(f"for (int32_t {first} = {start}; {first} < {stop}; {first} += {count}) {{")
             self._depth += 1
             self._line(f"for (int32_t {turn} = {first}; {turn} < {first} + {count}; {turn}++) {{")
-            self._block(level, turn, 1)
+            self._block(level, turn, 1, stop - 1)
             self._line("}")
             for out in self._merged:
                 self._finish_rows(out, loop.dim, first, count)
@@ -160,19 +180,21 @@ class TilePrinter:
         rows._depth, rows._lines = self._depth, self._lines
         rows._bases = {**self._bases, dim: base}
         rows._widths = {**self._widths, dim: count}
+        rows._tops = {**self._tops, dim: self._nest.sizes[dim]}
         (point,) = rows._points(out.dims)
         name = rows._accumulator(out, point)
         for line in self._unit.merge_rows("sums", name):
             self._line(line)
-        rows._finish(out)
+        rows._finish(replace(out, body=_with_init(out)))
 
-    def _block(self, level: int, base: str, width: int) -> None:
+    def _block(self, level: int, base: str, width: int, top: int) -> None:
+        """The body over `width` turns from `base`, which is `top` at most."""
         dim, kept = self._tiling.loops[level].dim, dict(self._names)
-        self._bases[dim], self._widths[dim] = base, width
+        self._bases[dim], self._widths[dim], self._tops[dim] = base, width, top
         self._depth += 1
         self._enter(level + 1)
         self._depth -= 1
-        del self._bases[dim], self._widths[dim]
+        del self._bases[dim], self._widths[dim], self._tops[dim]
         self._names = kept
 
     def _points(self, dims: Sequence[str]) -> Iterator[dict[str, int]]:
@@ -225,12 +247,15 @@ class TilePrinter:
         assert out.fold is not None
         fold = out.fold
         for point in self._points(out.dims):
-            init = self._text(fold.init, point)
             if self._in_lanes(out):
-                init = self._unit.first_lane(init, fold.type)
-            elif self._varies(fold.result, out) and not self._varies(fold.init):
+                init = self._unit.splat(constant(-0.0, fold.type), fold.type, None)
+                name = self._accumulator(out, point)
+                self._line(f"{self._unit.type(fold.type)} {name} = {init};")
+                continue
+            init = self._text(fold.init, point)
+            if self._varies(fold.result, out) and not self._varies(fold.init):
                 init = self._unit.splat(init, fold.type, self._count_at(point))
-            kind = self._type(fold.type, self._in_lanes(out) or self._varies(fold.result, out))
+            kind = self._type(fold.type, self._varies(fold.result, out))
             self._line(f"{kind} {self._accumulator(out, point)} = {init};")
 
     def _accumulate(self, out: Out, fold: Fold, point: Point) -> None:
@@ -263,7 +288,8 @@ class TilePrinter:
         size = self._tiling.group
         for start in range(0, len(points), size):
             some = points[start : start + size]
-            texts = [self._text(out.body, point, out, finished=True) for point in some]
+            body = _with_init(out) if self._in_lanes(out) else out.body
+            texts = [self._text(body, point, out, finished=True) for point in some]
             self._store(out, some, texts)
 
     # Values.
@@ -379,7 +405,7 @@ class TilePrinter:
             if key not in self._names:
                 base, offset = self._position(read.access, read.type.shape, operand, point)
                 wanted[offset] = key
-                counts[offset] = self._count_at(point) if self._varies(read.value) else None
+                counts[offset] = self._count_to_load(read, point)
         if self._varies(read.value):
             stride = self._stride(read.access, read.type.shape, operand)
             for offset, key in wanted.items():
@@ -400,6 +426,23 @@ class TilePrinter:
             else:
                 element = f"{cast}{operand.pointer}[{_plus(base, run[0])}]"
                 self._names[wanted[run[0]]] = self._declare(read.value, element)
+
+    def _count_to_load(self, read: Read, point: Point) -> int | None:
+        """The lanes of `read` in use at `point`; None also where the others may be loaded."""
+        if not self._varies(read.value):
+            return None
+        count, stride, last = self._count_at(point), 1, 0
+        for axis in reversed(range(len(read.access))):
+            index = read.access[axis]
+            if isinstance(index, Const):
+                last += int(index.value) * stride
+            else:
+                assert isinstance(index, Dim)
+                last += (self._tops[index.name] + point[index.name]) * stride
+            stride *= read.type.shape[axis]
+        neighbours = read.access[-1] == Dim(self._tiling.lanes, read.type.shape[-1])
+        whole = self._unit.reads_past and neighbours
+        return None if whole and last + self._unit.lanes <= read.type.size else count
 
     def _first_register(self, read: Read) -> bool:
         return self._tiling.order[-1] in self._dims_of(read.value)
@@ -467,6 +510,13 @@ class TilePrinter:
                 return stride
             stride *= shape[axis]
         raise ValueError("no lanes")
+
+
+def _with_init(out: Out) -> Expr:
+    """The element, of sums in lanes: to them the fold's first value comes last."""
+    assert out.fold is not None
+    total = apply("add", out.fold.result, out.fold.init)
+    return substitute(out.body, {out.fold.result: total})
 
 
 def _arguments(expr: Expr) -> tuple[Expr, ...]:

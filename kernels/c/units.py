@@ -36,6 +36,8 @@ class Unit:
     """Neighbours that are loaded before they are computed with."""
     joint_rows = 2
     """The same, where a fold goes along the rows."""
+    reads_past = False
+    """Whether it had better load lanes that are not in use than leave them out."""
     merges_rows = False
     """Whether it adds up the lanes of several vectors at once."""
     merge_cost: int | None = None
@@ -72,10 +74,6 @@ class Unit:
         raise NotImplementedError
 
     def splat(self, value: str, scalar: Scalar, count: int | None) -> str:
-        raise NotImplementedError
-
-    def first_lane(self, value: str, scalar: Scalar) -> str:
-        """`value` in lane 0, +0 in the others."""
         raise NotImplementedError
 
     def apply(self, node: Apply, arguments: Sequence[Term], count: int | None) -> str:

@@ -27,6 +27,7 @@ class MveUnit(Unit):
     rows = 2
     joint_rows = 1
     group = 1
+    reads_past = True
     merges_rows = True
     merge_cost = 4
     # Each lane takes a turn of its own at the memory.
@@ -58,9 +59,6 @@ class MveUnit(Unit):
 
     def splat(self, value: str, scalar: Scalar, count: int | None) -> str:
         return f"vdupq_n_f16({value})"
-
-    def first_lane(self, value: str, scalar: Scalar) -> str:
-        return f"vsetq_lane_f16({value}, vdupq_n_f16((_Float16)0), 0)"
 
     def apply(self, node: Apply, arguments: Sequence[Term], count: int | None) -> str:
         match node.op, arguments:

@@ -68,8 +68,8 @@ def element(nest: Nest, out: Out, load: Load, indices: Mapping[str, int]) -> Num
     fold = out.fold
     if fold is not None:
         contract = fold.contract or Contract()
-        sums: list[Number] = [convert(outer.value(fold.init), fold.type)]
-        sums += [convert(0, fold.type)] * (contract.lanes - 1)
+        init = convert(outer.value(fold.init), fold.type)
+        sums: list[Number] = [init] if contract.lanes == 1 else [-0.0] * contract.lanes
         folded = [d for d, _ in nest.dims if d not in out.dims]
         for turns in product(*(range(nest.sizes[d]) for d in folded)):
             inner = Turn(nest, load, {**indices, **dict(zip(folded, turns, strict=True))})
@@ -85,6 +85,8 @@ def element(nest: Nest, out: Out, load: Load, indices: Mapping[str, int]) -> Num
         while len(sums) > 1:
             pairs = zip(sums[::2], sums[1::2], strict=True)
             sums = [primitive("add", pair, fold.type) for pair in pairs]
+        if contract.lanes > 1:
+            sums = [primitive("add", [sums[0], init], fold.type)]
         finished = sums[0]
         outer.locals["acc"] = lambda: finished
     return convert(outer.value(out.body), out.type)
