@@ -72,7 +72,7 @@ class ReferenceNetwork:
 
     @property
     def learning(self) -> Learning:
-        """Cross-entropy, one sample a step."""
+        """Cross-entropy, one sample a step; fp16 without a loss scale: no step is skipped."""
         if self.precision == "fp16":
             return Learning(rate=2.0**-7, precision="fp16", loss_scale=1)
         return Learning(loss="cross-entropy", rate=0.01)

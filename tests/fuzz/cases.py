@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from edgetrain.board import Board, all_boards, load_board
+from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.ops.loss import LOSSES
 from edgetrain.compiler.ops.schedule import SCHEDULES
 from edgetrain.compiler.rules import RULES, Learning
-from edgetrain.compiler.rules.registry import PRECISIONS
+from edgetrain.compiler.rules.registry import PRECISIONS, ROUNDINGS
 from edgetrain.pipeline import FP16_FEATURES, Program, compile_model, write_project
 from edgetrain.verify import VerifyReport, verify
 from tests.fuzz.pairwise import covering_array
@@ -48,15 +49,33 @@ FACTORS: dict[str, Sequence[Any]] = {
     "schedule": tuple(SCHEDULES),
     "batch": (1, 3),
     "precision": PRECISIONS,
+    "loss_scale": (1.0, 128.0, "dynamic"),
+    "rounding": ROUNDINGS,
     "update": ("all", "last", "biases", "w0[1:2]"),
 }
 
 
 def valid(case: Case) -> bool:
     """Whether the values of a case, or of the part of one that is decided, go together."""
-    if case.get("precision") != "fp16" or "board" not in case:
-        return True
-    return FP16_FEATURES.issubset(load_board(case["board"]).features)
+    precisions = [case["precision"]] if "precision" in case else PRECISIONS
+    return any(_valid({**case, "precision": precision}) for precision in precisions)
+
+
+def _valid(case: Case) -> bool:
+    features = load_board(case["board"]).features if "board" in case else FP16_FEATURES
+    if case["precision"] == "fp16" and not FP16_FEATURES.issubset(features):
+        return False
+    try:
+        learning(case)
+    except InputError:
+        return False
+    return True
+
+
+def learning(case: Case) -> Learning:
+    """How a case learns; raises InputError for what does not go together."""
+    named = {field.name for field in fields(Learning)}
+    return Learning(**FIXED, **{name: value for name, value in case.items() if name in named})
 
 
 def covering_cases(seed: int) -> list[Case]:
@@ -80,9 +99,7 @@ def compile_case(case: Case, scratch: Path) -> Program:
     """The program of a case."""
     weights, biases = random_layers(case["sizes"], seed=len(key(case)))
     path = write_mlp(scratch / "net.onnx", weights, biases, case["activation"])
-    named = {field.name for field in fields(Learning)}
-    how = Learning(**FIXED, **{name: value for name, value in case.items() if name in named})
-    return compile_model(path, case["board"], learn=case["rule"], how=how)
+    return compile_model(path, case["board"], learn=case["rule"], how=learning(case))
 
 
 def run_case(case: Case, scratch: Path) -> VerifyReport:
