@@ -150,8 +150,8 @@ def compile(model: str, board: str, output: Path | None, no_build: bool, **optio
     """Compile a model for a board.
 
     MODEL is an ONNX file, or a name that `edgetrain workloads` lists.  QONNX, QDQ and float ONNX
-    MLPs are read.  The project holds the C sources, the program for the simulator and the image,
-    and appears whole or not at all.
+    MLPs are read, and onnxruntime's training graphs of them.  The project holds the C sources, the
+    program for the simulator and as ONNX, and the image, and appears whole or not at all.
     """
     from edgetrain.pipeline import read_report
     from edgetrain.project import default_directory
