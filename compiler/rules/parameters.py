@@ -19,10 +19,12 @@ Array = NDArray[Any]
 def with_parameters(graph: Graph, update: str = "all") -> Graph:
     """`graph` with the weights and biases of its linear layers that `update` chooses as states.
 
-    They are named `w0`, `b0`, `w1` … by layer; what is not chosen stays constant.  A layer of which
+    They are named `w0`, `b0`, `w1` … by layer; what is not chosen stays constant.  A constant added
+    to what a layer without a bias gives is its bias, and the sum begins with it.  A layer of which
     some output channels are chosen becomes two, whose results are spliced.  Raises InputError where
     there is nothing to learn, where weights are integers, or where the choice cannot be meant.
     """
+    graph = _with_biases(graph)
     names = parameter_names(graph)
     if not names:
         raise InputError("the model has no weights to learn")
@@ -61,6 +63,27 @@ def with_parameters(graph: Graph, update: str = "all") -> Graph:
         constants={v: array for v, array in constants.items() if v in read or v not in names},
         states=tuple(State(value, value, array) for value, array in states.items()),
     )
+
+
+def _with_biases(graph: Graph) -> Graph:
+    """`graph` with matmul(x, w)·1 + b as matmul(x, w, b), where nothing else reads the product."""
+    nodes = list(graph.nodes)
+    for node in graph.nodes:
+        layer = next((n for n in nodes if n.op == "matmul" and n.outputs[0] in node.inputs), None)
+        if node.op != "affine" or layer is None or len(layer.inputs) != 2:
+            continue
+        (product,), (x, factor, bias) = layer.outputs, node.inputs
+        readers = [n for n in graph.nodes if product in n.inputs]
+        ones = factor in graph.constants and bool((graph.constants[factor] == 1).all())
+        floats = all(isinstance(v.type.scalar, Float) for v in (*layer.inputs, bias))
+        if x == product and readers == [node] and product not in graph.outputs and ones and floats:
+            operands = (*layer.inputs, bias)
+            nest = OPS["matmul"].meaning(*(v.type for v in operands), **layer.attributes)
+            whole = Node("matmul", nest, operands, node.outputs, layer.attributes)
+            nodes[nodes.index(node)] = whole
+            nodes.remove(layer)
+    read = {value for node in nodes for value in node.inputs} | set(graph.outputs)
+    return graph.with_nodes(nodes, {v: a for v, a in graph.constants.items() if v in read})
 
 
 def parameter_names(graph: Graph) -> dict[Value, str]:

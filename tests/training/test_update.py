@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
 import edgetrain as et
 from edgetrain.board import load_board
@@ -219,3 +221,30 @@ def test_a_budget_chooses_alone(model: Path) -> None:
     for options in ({}, {"learn": "sgd", "update": "last"}):
         with pytest.raises(InputError, match="budget-ram"):
             et.compile(model, budget_ram="64K", **options)  # type: ignore[arg-type]
+
+
+def test_a_constant_added_to_a_layer_is_its_bias(tmp_path: Path) -> None:
+    """PyTorch writes Gemm, others MatMul and Add: both learn the same."""
+    weights, biases = random_layers(SIZES, seed=5)
+    joined = write_mlp(tmp_path / "gemm.onnx", weights, biases, "Tanh")
+    proto = onnx.load(joined)
+    nodes = []
+    for node in proto.graph.node:
+        if node.op_type != "Gemm":
+            nodes.append(node)
+            continue
+        product = f"{node.output[0]}_product"
+        nodes.append(helper.make_node("MatMul", node.input[:2], [product]))
+        nodes.append(helper.make_node("Add", [product, node.input[2]], node.output))
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+    onnx.save(proto, tmp_path / "apart.onnx")
+    rng = np.random.default_rng(3)
+    left, right = (
+        learning(path, "w1[1:3],last").simulator() for path in (joined, tmp_path / "apart.onnx")
+    )
+    for _ in range(5):
+        x = rng.normal(0, 1, SIZES[0]).astype(np.float32)
+        assert left.train_step(x, 1) == right.train_step(x, 1)
+    assert left.state.keys() == right.state.keys()
+    assert all(left.state[n].tobytes() == right.state[n].tobytes() for n in left.state)
