@@ -233,6 +233,9 @@ class TilePrinter:
         values = [[self._variable(out.body, point) for point in turns] for out in maps]
         for out, texts in zip(maps, values, strict=True):
             self._store(out, turns, texts)
+        if maps and self._unit.lanes == 1:
+            # Or else all loads of the body come first, into more registers than there are.
+            self._line("ET_IN_ORDER();")
 
     # Folds.
 

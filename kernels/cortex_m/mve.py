@@ -107,7 +107,7 @@ class MveUnit(Unit):
                 f"const float16x8_t {fours}_sum = vaddq_f16({left}, {right});",
                 f"vstrhq_f16((float16_t *)({pointer} + {8 * half}), {fours}_sum);",
                 # Or else both halves are loaded first, into more registers than there are.
-                '__asm__ volatile("" ::: "memory");',
+                "ET_IN_ORDER();",
             ]
         return [
             *lines,

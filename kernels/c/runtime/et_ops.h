@@ -12,6 +12,14 @@
 #define ET_MAY_ALIAS
 #endif
 
+/* Loads stay behind this, and stores before it.  No instruction, and no meaning but that: it keeps a
+ * compiler from loading more than the registers hold. */
+#if defined(__GNUC__)
+#define ET_IN_ORDER() __asm__ volatile("" ::: "memory")
+#else
+#define ET_IN_ORDER() ((void)0)
+#endif
+
 /* IEEE half precision, where the compiler has it; only programs in FLOAT16 use it.  A target must
  * compute in it and not beyond: on x86, GCC needs -fexcess-precision=16 and Clang
  * -Xclang -ffloat16-excess-precision=none. */
