@@ -27,7 +27,7 @@ check: $(VENV)/dev.stamp  ## lint, format and types
 	$(BIN)/mypy
 
 bench: $(VENV)/dev.stamp  ## measure speed and sizes
-	$(BIN)/python -m edgetrain.benchmarks
+	$(BIN)/python -m edgetrain.benchmarks --write docs/benchmarks.md
 
 fuzz: $(VENV)/dev.stamp  ## verify training programs of every kind for MINUTES (10), going on where the last run ended
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --jobs $(JOBS) --minutes $(MINUTES)

@@ -1,4 +1,4 @@
-"""`make bench`: how fast the simulator and the compiler are, beside others on the same machine.
+"""`make bench`: what training steps cost, and how fast simulator and compiler are, beside others.
 
 Times of one run on one machine; only the ratios mean something elsewhere.  The rounds of all
 contestants alternate, so that a change of the machine's speed meets them alike.
@@ -24,6 +24,7 @@ from rich.table import Table
 
 from edgetrain.networks import float_mlp
 from edgetrain.pipeline import compile_model
+from edgetrain.training_table import as_markdown, training_rows, write_into
 
 SHIPPED = Path(__file__).resolve().parent / "models" / "can-ids-w2a2.onnx"
 BATCH = 4096
@@ -116,12 +117,28 @@ def compile_seconds(model: Path) -> dict[str, float]:
 @click.command()
 @click.option("--model", type=click.Path(path_type=Path), default=SHIPPED)
 @click.option("--json", "as_json", is_flag=True)
-def main(model: Path, as_json: bool) -> None:
-    """Print both tables."""
+@click.option("--training", is_flag=True, help="Measure training steps alone.")
+@click.option(
+    "--write", type=click.Path(path_type=Path, exists=True), help="Put their table into this file."
+)
+def main(model: Path, as_json: bool, training: bool, write: Path | None) -> None:
+    """Print the tables."""
+    rows = training_rows()
+    if write is not None:
+        write_into(write, rows)
+    if training:
+        print(as_markdown(rows))
+        return
     speed, compiling = simulator_speed(model), compile_seconds(model)
     if as_json:
-        print(json.dumps({"simulator": [asdict(t) for t in speed], "compile": compiling}))
+        steps = [asdict(row) for row in rows]
+        print(
+            json.dumps(
+                {"simulator": [asdict(t) for t in speed], "compile": compiling, "training": steps}
+            )
+        )
         return
+    print(as_markdown(rows))
     console = Console()
     table = Table("", "ms", "× simulator", title=f"inference, batch {BATCH}")
     for timing in speed:
