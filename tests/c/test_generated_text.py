@@ -125,6 +125,8 @@ def test_calls_lead_upwards_in_the_file_only(sources: Path) -> None:
         )
         current = ""
         for line in text.splitlines():
+            if line.startswith("#define"):
+                continue
             heading = re.match(r"(?:static )?(?:inline )?\w+ (et_\w+)\(.*\{", line)
             if heading:
                 current = heading[1]
@@ -132,7 +134,7 @@ def test_calls_lead_upwards_in_the_file_only(sources: Path) -> None:
             called = set(re.findall(r"\b(\w+)\(", line)) - {"if", "for", "while", "return"}
             # Built-in functions are single instructions, or short code of the compiler's own.
             called = {name for name in called if not name.startswith("__builtin_")}
-            assert called <= known | {"INT64_C", "UINT64_C", "defined"}, line
+            assert called <= known | {"INT64_C", "UINT64_C", "defined", "ET_IN_ORDER"}, line
             if heading:
                 known.add(current)
     assert {"et_init", "et_infer", "et_can_frame"} <= known
