@@ -5,7 +5,7 @@ from math import prod
 
 from edgetrain.compiler.expr import Apply, Const, Dim, Expr, Local, subexpressions
 from edgetrain.compiler.nest import Nest, Out
-from edgetrain.compiler.types import BOOL, Float
+from edgetrain.compiler.types import BOOL, Float, TensorType
 from edgetrain.kernels.c.tiles import Loop, Tiling
 from edgetrain.kernels.c.units import Unit
 
@@ -17,9 +17,11 @@ def tilings(nest: Nest, unit: Unit) -> list[Tiling] | None:
     """The results of `nest` in groups, over buffers in row-major order; None where plain loops
     must do."""
     plain = all(isinstance(index, Dim | Const) for read in nest.reads for index in read.access)
+    # A single flag is the same for all lanes, whatever it decides.
+    operands = [r.type.scalar for r in nest.reads if r.type != TensorType((), BOOL)]
     floats = all(
         isinstance(scalar, Float) and scalar.bits in unit.floats
-        for scalar in (*(r.type.scalar for r in nest.reads), *(o.type for o in nest.outs))
+        for scalar in (*operands, *(o.type for o in nest.outs))
     )
     if not plain or not floats or not nest.dims:
         return None

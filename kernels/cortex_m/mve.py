@@ -68,6 +68,8 @@ class MveUnit(Unit):
                 return f"vpselq_f16({self._full(b)}, {self._full(a)}, {self._less(b, a)})"
             case ("max", (a, b)):
                 return f"vpselq_f16({self._full(b)}, {self._full(a)}, {self._less(a, b)})"
+            case ("select", (condition, a, b)) if not condition.varies:
+                return f"({condition.text} ? {self._full(a)} : {self._full(b)})"
             case ("select", (condition, a, b)):
                 return f"vpselq_f16({self._full(a)}, {self._full(b)}, {condition.text})"
             case (op, (a, b)) if op in _MIRRORED:

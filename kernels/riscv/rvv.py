@@ -82,6 +82,9 @@ class RvvUnit(Unit):
                 return self._chosen(self._compare("lt", b, a, count), b, a, count)
             case ("max", (a, b)):
                 return self._chosen(self._compare("lt", a, b, count), b, a, count)
+            case ("select", (condition, a, b)) if not condition.varies:
+                full = (t.text if t.varies else self.splat(t.text, BOOL, count) for t in (a, b))
+                return f"({condition.text} ? {' : '.join(full)})"
             case ("select", (condition, a, b)):
                 return self._chosen(condition.text, a, b, count)
             case (op, (a, b)) if op in _COMPARE:
