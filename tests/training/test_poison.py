@@ -20,12 +20,15 @@ POISONS = [np.nan, -np.nan, np.inf, -np.inf]
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("host", {}),
     ("host", {"batch": 3}),
+    ("host", {"precision": "fp16"}),
     ("mps2-an386", {}),
     ("mps2-an386", {"loss": "mse"}),
     ("bbc_microbit", {"batch": 3}),
     ("mps3-an547", {"loss": "mse", "batch": 2}),
     ("qemu-rv32imafc", {"loss": "bce"}),
     ("qemu-rv64-zvfh", {}),
+    ("qemu-rv32-zfh", {"precision": "fp16", "batch": 2}),
+    ("mps3-an547", {"precision": "fp16"}),
 ]
 
 
