@@ -210,3 +210,19 @@ def test_subexpressions_come_after_what_they_use_and_once() -> None:
     for position, node in enumerate(order):
         if isinstance(node, Apply):
             assert all(order.index(argument) < position for argument in node.args)
+
+
+def test_a_constant_is_rounded_once_to_its_type() -> None:
+    # Between two halves, nearer to the upper one by less than FLOAT32 can tell.
+    assert Const(1 + 2.0**-11 + 2.0**-40, Float(16)).value == 1 + 2.0**-10
+    assert Const(0.1, FLOAT32).value == float(np.float32(0.1))
+    assert Const(1e6, Float(16)).value == np.inf
+    assert Const(2**24 + 1, FLOAT32).value == 2.0**24
+
+
+def test_constants_are_equal_where_all_their_bits_are() -> None:
+    assert Const(0.0, FLOAT32) != Const(-0.0, FLOAT32)
+    assert Const(float("nan"), FLOAT32) == Const(-float("nan"), FLOAT32)
+    assert Const(0.1, FLOAT32) == Const(float(np.float32(0.1)), FLOAT32)
+    assert Const(1.0, FLOAT32) != Const(1.0, Float(16))
+    assert Const(1, Int(0, 1)) != Const(1, Int(1, 1))
