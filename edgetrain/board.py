@@ -117,7 +117,7 @@ class Board:
     description: str
     architecture: Literal["host", "cortex_m", "riscv"]
     core: str
-    silicon: Literal["emulated only", "not tried", "tried"]
+    silicon: Literal["emulated only", "not compiled", "not tried", "tried"]
     features: tuple[str, ...]
     toolchain: Mapping[ToolchainName, Compiler]
     sources: tuple[str, ...]

@@ -88,6 +88,10 @@ def find_toolchain(board: Board, choice: str = "auto") -> Toolchain:
     if choice != "auto" and choice not in get_args(ToolchainName):
         known = ", ".join(("auto", *get_args(ToolchainName)))
         raise InputError(f"unknown toolchain {choice!r}", remedy=f"known: {known}")
+    if not board.toolchain:
+        raise InputError(
+            f"no compiler for {board.name} is known", remedy="write the sources only: --no-build"
+        )
     able = [name for name in board.toolchain if choice in ("auto", name)]
     if not able:
         raise InputError(

@@ -18,8 +18,9 @@ from edgetrain.kernels.c.units import Unit
 from edgetrain.kernels.cortex_m.mve import MveUnit
 from edgetrain.kernels.cortex_m.vfp import VfpUnit
 from edgetrain.kernels.riscv.rvv import RvvUnit
+from edgetrain.kernels.riscv.xpulp import XpulpUnit
 
-VECTOR_UNITS: tuple[Unit, ...] = (MveUnit(), RvvUnit(16), RvvUnit(32))
+VECTOR_UNITS: tuple[Unit, ...] = (MveUnit(), RvvUnit(16), RvvUnit(32), XpulpUnit())
 
 
 @dataclass(frozen=True)
