@@ -75,7 +75,9 @@ from edgetrain.toolchain import stage
 from pathlib import Path
 print(edgetrain.__file__)
 for board in all_boards():
-    stage(board, Path(board.name))
+    Path(board.name).mkdir()
+    if board.toolchain:
+        stage(board, Path(board.name))
     print(board.name, *sorted(path.name for path in Path(board.name).iterdir()))
 """
     environment = {**os.environ, "PYTHONPATH": str(target)}
@@ -90,7 +92,9 @@ for board in all_boards():
     assert Path(output[0]).is_relative_to(target)
     boards = {line.split()[0]: line.split()[1:] for line in output[1:]}
     assert set(boards) == {path.parent.name for path in REPOSITORY.glob("boards/*/board.toml")}
-    assert all("et_link.c" in files for files in boards.values())
+    # A board for which nothing can be built has no port.
+    assert all("et_link.c" in files for files in boards.values() if files)
+    assert sum(bool(files) for files in boards.values()) > 15
 
 
 def test_wheel_builds_where_links_are_text_files(

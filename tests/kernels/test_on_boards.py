@@ -15,15 +15,18 @@ from edgetrain.compiler.ops import OPS, Example, Op
 from edgetrain.compiler.plan import plan
 from edgetrain.compiler.types import FLOAT16, FLOAT32, Float, TensorType
 from edgetrain.kernels.c.kernels import KERNELS, VECTOR_UNITS
-from edgetrain.link import open_link
-from edgetrain.pipeline import IMAGE_FILE, runnable, write_project
-from tests.c.harness import Pair, draw
+from edgetrain.kernels.c.units import Unit
+from edgetrain.link import Link, open_link
+from edgetrain.pipeline import IMAGE_FILE, Program, runnable, write_project
+from tests.c.harness import Pair, build_program, draw
 from tests.c.op_graphs import op_graph
 from tests.support import needs_tool
 
 SAMPLES = 4
 SHAPES = ((1, 1), (3, 5), (8, 8), (33, 9), (40, 70), (17, 131))
 """Rows and columns: less than a vector, whole ones, and tails of every kind."""
+SPELLED_OUT = tuple(unit for unit in VECTOR_UNITS if "xpulp-fp16" in unit.requires)
+"""Units that no emulator has."""
 BY_ROWS = ("matmul", "matmul_t", "outer", "rank_one")
 
 
@@ -75,6 +78,26 @@ def of_type(
         return
 
 
+def program_of(scalar: Float, board: Board, features: frozenset[str]) -> Program:
+    """All graphs over `scalar`, by all kernels that cores with `features` have."""
+    drawn = list(graphs(scalar))
+    code = InputCode(drawn[0].inputs[0].type), OutputCode(drawn[0].outputs[0].type)
+    program = runnable(plan(drawn, Target(board.name, features, KERNELS), *code, {}))
+    used = {call.kernel for entry in program.entries for call in entry.calls}
+    fitting = [u.name for u in VECTOR_UNITS if u.requires <= features and scalar.bits in u.floats]
+    assert used >= set(fitting)
+    return program
+
+
+def check(program: Program, link: Link) -> None:
+    rng = np.random.default_rng(20)
+    pair = Pair(program, link)
+    for entry in program.entries:
+        kinds = [program.buffers[name].type for name in entry.inputs]
+        for _ in range(SAMPLES):
+            pair.check(entry, [draw(rng, kind) for kind in kinds])
+
+
 @pytest.mark.parametrize("scalar", [FLOAT32, FLOAT16], ids=["fp32", "fp16"])
 @pytest.mark.parametrize("board", boards(), ids=lambda board: board.name)
 def test_outputs_are_the_simulator_s(board: Board, scalar: Float, tmp_path: Path) -> None:
@@ -83,23 +106,27 @@ def test_outputs_are_the_simulator_s(board: Board, scalar: Float, tmp_path: Path
     features = frozenset(board.features)
     if f"fma{scalar.bits}" not in features:
         return  # the core has no such numbers
-    drawn = list(graphs(scalar))
-    code = InputCode(drawn[0].inputs[0].type), OutputCode(drawn[0].outputs[0].type)
-    program = runnable(plan(drawn, Target(board.name, features, KERNELS), *code, {}))
-    used = {call.kernel for entry in program.entries for call in entry.calls}
-    fitting = [u.name for u in VECTOR_UNITS if u.requires <= features and scalar.bits in u.floats]
-    assert used >= set(fitting)
+    program = program_of(scalar, board, features)
     write_project(program, tmp_path / "out")
-    rng = np.random.default_rng(20)
     with open_link(board, tmp_path / "out" / IMAGE_FILE, "qemu") as link:
-        pair = Pair(program, link)
-        for entry in program.entries:
-            kinds = [program.buffers[name].type for name in entry.inputs]
-            for _ in range(SAMPLES):
-                pair.check(entry, [draw(rng, kind) for kind in kinds])
+        check(program, link)
+
+
+@pytest.mark.parametrize("unit", SPELLED_OUT, ids=lambda unit: unit.name)
+def test_what_no_emulator_has_is_tried_spelled_out(unit: Unit, tmp_path: Path) -> None:
+    """The same text, whose header does without the instructions, on this machine."""
+    host = load_board("host")
+    features = frozenset(host.features) | unit.requires
+    program = program_of(FLOAT16, host, features)
+    flags = ("-O2", "-fexcess-precision=16")
+    image = build_program(program, tmp_path, "gcc", flags, features=sorted(features))
+    with open_link(host, image, "host") as link:
+        check(program, link)
 
 
 def test_every_vector_unit_has_a_board() -> None:
     for unit in VECTOR_UNITS:
-        assert any(unit.requires <= set(board.features) for board in boards()), unit.name
+        able = [board for board in all_boards() if unit.requires <= set(board.features)]
+        assert able, unit.name
+        assert unit in SPELLED_OUT or any(board in boards() for board in able)
     assert load_board("mps2-an386") in boards()
