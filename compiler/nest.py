@@ -114,8 +114,8 @@ class Nest:
 
     @property
     def joint_outs(self) -> tuple[tuple[Out, ...], ...]:
-        """The results in groups: neighbours that are maps over the same dims are computed together,
-        element by element, all read before any is stored; groups one after the other."""
+        """The results in groups: neighbours that are maps over the same dims, which may be computed
+        together, element by element."""
         groups: list[tuple[Out, ...]] = []
         for out in self.outs:
             last = groups[-1][-1] if groups else None

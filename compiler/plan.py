@@ -182,18 +182,14 @@ def _place_updates(graph: Graph) -> tuple[list[Node], dict[Value, Value]]:
 
 def _elementwise(node: Node, old: Value, new: Value) -> bool:
     """Whether `new` may overwrite `old` while the node runs: every read of the old element is at
-    the index of the new one, and no later group of results reads it."""
+    the index of the new one, and no later result reads it."""
     nest, position = node.nest, node.outputs.index(new)
     out = nest.outs[position]
     if old.type != new.type:
         return False
     index = tuple(Dim(d, nest.sizes[d]) for d in out.dims)
     reads = [r for v, r in zip(node.inputs, nest.reads, strict=True) if v == old]
-    groups = nest.joint_outs
-    own = next(i for i, group in enumerate(groups) if out in group)
-    later = nest.needed(
-        e for group in groups[own + 1 :] for each in group for e in each.expressions
-    )
+    later = nest.needed(e for each in nest.outs[position + 1 :] for e in each.expressions)
     return all(read.access == index and read.local not in later for read in reads)
 
 
