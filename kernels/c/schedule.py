@@ -6,7 +6,7 @@ from math import prod
 from edgetrain.compiler.expr import Apply, Const, Dim, Expr, Local, subexpressions
 from edgetrain.compiler.nest import Nest, Out
 from edgetrain.compiler.types import BOOL, Float, TensorType
-from edgetrain.kernels.c.tiles import Loop, Tiling
+from edgetrain.kernels.c.tiling import Loop, Tiling
 from edgetrain.kernels.c.units import Unit
 
 _LONG = 8
