@@ -67,6 +67,12 @@ class Tensor(NamedTuple):
         return np.moveaxis(self.array, -1, 0) if self.batched else self.array
 
 
+def evaluate(nest: Nest, operands: Sequence[Array]) -> list[Array]:
+    """The results of `nest` for one operand each."""
+    results = NestExecutor(nest, {})([Tensor(np.asarray(array), False) for array in operands])
+    return [result.array for result in results]
+
+
 class NestExecutor:
     """`nest`, ready to run; `fixed` are its constant operands by position."""
 

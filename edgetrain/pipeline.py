@@ -31,6 +31,7 @@ from edgetrain.compiler.rules import RULES, Learning
 from edgetrain.compiler.rules.parameters import with_parameters
 from edgetrain.compiler.types import Float
 from edgetrain.costs import entry_multiplications
+from edgetrain.executor import evaluate
 from edgetrain.kernels.c.kernels import KERNELS
 from edgetrain.kernels.c.program import print_program
 from edgetrain.simulator import Simulator
@@ -132,7 +133,7 @@ def compile_model(
             full = compile_model(model, target, learn=learn, how=everything, dequantise=dequantise)
             metadata[FULL_UPDATE] = _step_costs(full)
     graphs = [run_passes(sources[0])]
-    graphs += [run_passes(step, training_passes(features)) for step in sources[1:]]
+    graphs += [run_passes(step, training_passes(features, evaluate)) for step in sources[1:]]
     can = read_can_model(imported.metadata)
     if can is not None and not dequantise:
         graphs.append(run_passes(can_frame_graph(imported, can)))

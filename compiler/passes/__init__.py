@@ -2,7 +2,9 @@
 
 from edgetrain.compiler.graph import Graph
 from edgetrain.compiler.passes.base import Pass
+from edgetrain.compiler.passes.common_nodes import CommonNodes
 from edgetrain.compiler.passes.dead_nodes import DeadNodes
+from edgetrain.compiler.passes.fold_constants import Evaluate, FoldConstants
 from edgetrain.compiler.passes.fuse_maps import FuseMaps
 from edgetrain.compiler.passes.fused_steps import FuseSteps
 from edgetrain.compiler.passes.join_siblings import JoinSiblings
@@ -19,12 +21,22 @@ INFERENCE: tuple[Pass, ...] = (Requantise(), DeadNodes())
 """What an inference graph goes through, in order."""
 
 
-def training_passes(features: frozenset[str]) -> tuple[Pass, ...]:
-    """What a training graph goes through for a board with `features`."""
-    update = RankOneUpdate(features)
+def training_passes(features: frozenset[str], evaluate: Evaluate) -> tuple[Pass, ...]:
+    """What a training graph goes through for a board with `features`; `evaluate` is the
+    reference."""
     fuse = FuseMaps()
-    steps = FuseSteps(features)
-    return (update, steps, fuse, Recompute(), fuse, JoinSiblings(), Postpone(), DeadNodes())
+    return (
+        FoldConstants(evaluate),
+        CommonNodes(),
+        RankOneUpdate(features),
+        FuseSteps(features),
+        fuse,
+        Recompute(),
+        fuse,
+        JoinSiblings(),
+        Postpone(),
+        DeadNodes(),
+    )
 
 
 def run_passes(graph: Graph, passes: tuple[Pass, ...] = INFERENCE) -> Graph:
