@@ -30,7 +30,7 @@ from edgetrain.verify import simulate_calls, verify
 
 BOARD = "mps3-an547"
 HIDDEN = 32
-HOW = Learning(loss="cross-entropy", rate=2.0**-4, precision="fp16")
+HOW = Learning(loss="cross-entropy", rate=2.0**-4, precision="fp16", loss_scale=1.0)
 TOLERANCE = 0.5  # points
 
 
