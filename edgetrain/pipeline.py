@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -208,13 +208,9 @@ def write_project(
     parent = final.parent.resolve()
     with tempfile.TemporaryDirectory(dir=parent, prefix=f".{final.name}-") as scratch:
         work = Path(scratch, "project")
-        (work / "src").mkdir(parents=True)
+        work.mkdir()
         save_program(program, work)
-        digest = program_sha256(program)
-        unroll = optimise != "flash"
-        sources = print_program(program, digest, VERSION, board.features, unroll=unroll)
-        for name, text in sources.items():
-            write_whole(work / "src" / name, text.encode())
+        _write_sources(program, work, board.features, optimise)
         # The last entry is what the project is for.
         files = zip((MODEL_FILE, INFERENCE_FILE), reversed(program.sources), strict=False)
         for name, graph in files:
@@ -233,6 +229,23 @@ def write_project(
     return report
 
 
+def build_for_host(program: CompiledProgram, directory: Path) -> Path:
+    """An image of `program`, whatever its board, that runs on this machine: plain loops that keep
+    each contract.  Raises InputError where no compiler is here."""
+    _check_link(program)
+    _write_sources(program, directory, (), "speed")
+    return build(load_board("host"), directory).image
+
+
+def _write_sources(
+    program: CompiledProgram, directory: Path, features: Collection[str], optimise: Optimise
+) -> None:
+    (directory / "src").mkdir()
+    digest, unroll = program_sha256(program), optimise != "flash"
+    for name, text in print_program(program, digest, VERSION, features, unroll=unroll).items():
+        write_whole(directory / "src" / name, text.encode())
+
+
 def _numeric_flags(program: CompiledProgram, board: Board) -> tuple[str, ...]:
     """What keeps a compiler from changing bits.
 
@@ -245,7 +258,7 @@ def _numeric_flags(program: CompiledProgram, board: Board) -> tuple[str, ...]:
     return ()
 
 
-def _check_link(program: Program) -> None:
+def _check_link(program: CompiledProgram) -> None:
     for entry in program.entries:
         for names in (entry.inputs, entry.outputs):
             size = sum(program.buffers[name].bytes for name in names)

@@ -1,7 +1,9 @@
 """Target against simulator on the same data, bit for bit: every output and every state tensor."""
 
 import itertools
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgetrain.board import load_board
+from edgetrain.board import Board, load_board
 from edgetrain.can.frames import Frames
 from edgetrain.can.inject import inject
 from edgetrain.can.synthetic import synthetic_bus
@@ -19,7 +21,7 @@ from edgetrain.compiler.program import Buffer, Entry, elements
 from edgetrain.compiler.program_file import program_sha256
 from edgetrain.compiler.types import Float
 from edgetrain.link import Link, open_link
-from edgetrain.pipeline import IMAGE_FILE, Program, open_project
+from edgetrain.pipeline import IMAGE_FILE, Program, build_for_host, open_project
 from edgetrain.simulator import Simulator
 
 Array = NDArray[Any]
@@ -115,19 +117,19 @@ def verify(
     then infers some samples once more with what it has learned.
     Inputs of `infer` are drawn over their whole range; `can_frame` gets `frames` (all entries then
     at most as many inputs as there are frames), by default synthetic traffic with attacks.
-    `reference`, of `simulate_reference`, replaces all of these.  Raises InputError where the image
-    cannot be run, or is not of this program.
+    `reference`, of `simulate_reference`, replaces all of these.  With the link `host` a project for
+    another board is built anew for this machine, which keeps the contracts of that board.  Raises
+    InputError where the image cannot be run, or is not of this program.
     """
     program = open_project(directory)
-    board = load_board(program.target)
-    image = Path(directory) / IMAGE_FILE
-    if not image.is_file():
-        raise InputError("holds no image", where=str(directory), remedy="compile it again")
     if reference is None:
         reference = _simulate(program, samples, steps, seed, frames)
     elif reference.digest != program_digest(program):
         raise InputError("the reference is of another program", where=str(directory))
-    with open_link(board, image, link, count=count) as target:
+    with (
+        _image(program, Path(directory), link) as (board, image),
+        open_link(board, image, link, count=count) as target,
+    ):
         if target.hello().model_hash.hex() != program.sha256:
             raise InputError(
                 "the target runs another program", where=str(directory), remedy="flash the image"
@@ -138,6 +140,20 @@ def verify(
             run.series(series)
         run.state(reference.state, reference.samples)
         return run.report(reference)
+
+
+@contextmanager
+def _image(program: Program, directory: Path, link: str) -> Iterator[tuple[Board, Path]]:
+    """The image to run, and the board that it is for."""
+    board = load_board(program.target)
+    if link == "host" and board.architecture != "host":
+        with tempfile.TemporaryDirectory() as scratch:
+            yield load_board("host"), build_for_host(program, Path(scratch))
+        return
+    image = directory / IMAGE_FILE
+    if not image.is_file():
+        raise InputError("holds no image", where=str(directory), remedy="compile it again")
+    yield board, image
 
 
 def simulate_reference(

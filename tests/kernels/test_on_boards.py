@@ -17,7 +17,9 @@ from edgetrain.compiler.types import FLOAT16, FLOAT32, Float, TensorType
 from edgetrain.kernels.c.kernels import KERNELS, VECTOR_UNITS
 from edgetrain.kernels.c.units import Unit
 from edgetrain.link import Link, open_link
-from edgetrain.pipeline import IMAGE_FILE, Program, runnable, write_project
+from edgetrain.networks import ReferenceNetwork
+from edgetrain.pipeline import IMAGE_FILE, Program, compile_model, runnable, write_project
+from edgetrain.verify import verify
 from tests.c.harness import Pair, build_program, draw
 from tests.c.op_graphs import op_graph
 from tests.support import needs_tool
@@ -122,6 +124,19 @@ def test_what_no_emulator_has_is_tried_spelled_out(unit: Unit, tmp_path: Path) -
     image = build_program(program, tmp_path, "gcc", flags, features=sorted(features))
     with open_link(host, image, "host") as link:
         check(program, link)
+
+
+@pytest.mark.parametrize("board", ["mps3-an547", "pulp-xpulp"])
+def test_the_host_keeps_the_contracts_of_another_board(board: str, tmp_path: Path) -> None:
+    network = ReferenceNetwork((12, 33, 29, 4), "fp16")
+    model = tmp_path / "net.onnx"
+    model.write_bytes(network.model().SerializeToString())
+    program = compile_model(model, board, learn="sgd", how=network.learning)
+    write_project(program, tmp_path / "out", with_image=False)
+    folds = [o.fold for e in program.entries for c in e.calls for o in c.nest.outs if o.fold]
+    assert any(fold.contract is not None and fold.contract.lanes > 1 for fold in folds)
+    report = verify(tmp_path / "out", samples=20, steps=30, link="host")
+    assert report.bit_exact, report.first_mismatch
 
 
 def test_every_vector_unit_has_a_board() -> None:
