@@ -14,7 +14,7 @@ from edgetrain.compiler.types import FLOAT16, FLOAT32, Int, TensorType
 from tests.c.harness import draw
 from tests.compiler.draws import in_half
 
-SEEDS = 3
+SEEDS = 2
 
 
 def all_graphs() -> list[Graph]:
