@@ -204,19 +204,22 @@ class GraphBuilder:
         if graph.states:
             raise ValueError("a graph with state cannot be inlined")
         known = dict(zip(graph.inputs, operands, strict=True))
-        known = self.continue_with(graph, known)
+        known = self.append(graph.nodes, {**known, **self.constants_of(graph)})
         return tuple(known[v] for v in graph.outputs)
 
-    def continue_with(self, graph: Graph, known: dict[Value, Value]) -> dict[Value, Value]:
-        """Append the nodes of `graph`, whose inputs and states are `known` as values of this one;
-        returns all of its values."""
-        for value, array in graph.constants.items():
-            known[value] = self.constant(array, value.type.scalar)
-        for node in graph.nodes:
-            operands = tuple(known[v] for v in node.inputs)
+    def constants_of(self, graph: Graph) -> dict[Value, Value]:
+        """The constants of `graph` as ones of this graph."""
+        return {v: self.constant(array, v.type.scalar) for v, array in graph.constants.items()}
+
+    def append(self, nodes: Iterable[Node], known: Mapping[Value, Value]) -> dict[Value, Value]:
+        """Append `nodes` of another graph, of which every value that they read and do not make is
+        `known` as one of this; returns all that is known then."""
+        values = dict(known)
+        for node in nodes:
+            operands = tuple(values[v] for v in node.inputs)
             results = self.nest(node.nest, *operands, op=node.op, **node.attributes)
-            known |= dict(zip(node.outputs, results, strict=True))
-        return known
+            values |= dict(zip(node.outputs, results, strict=True))
+        return values
 
     @property
     def nodes(self) -> tuple[Node, ...]:

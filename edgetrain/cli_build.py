@@ -52,6 +52,14 @@ def compared(report: Comparison, data: dict[str, Any], text: RenderableType) -> 
     return Answer(data, text, MISMATCH, f"mismatch: {report.first_mismatch}")
 
 
+def setting(text: str) -> tuple[str, str]:
+    """Name and value of NAME=VALUE.  Raises InputError."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise et.InputError(f"--set {text} sets nothing", remedy="give it as NAME=VALUE")
+    return name, value
+
+
 @verb(
     "edgetrain compile can-ids-w2a2 --board mps2-an386",
     "edgetrain compile can-ids-w2a2 --no-build -o build/sources",
@@ -138,6 +146,14 @@ def compared(report: Comparison, data: dict[str, Any], text: RenderableType) -> 
     default=0,
     show_default=True,
     help="Of stochastic rounding.",
+)
+@click.option(
+    "--set",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=lambda _context, _parameter, given: dict(map(setting, given)),
+    help="An option of the rule: see `edgetrain rules`.",
 )
 @click.option(
     "--dequantise",

@@ -40,11 +40,23 @@ def ops() -> Answer:
 
 @verb("edgetrain rules")
 def rules() -> Answer:
-    """List the learning rules."""
+    """List the learning rules, and the options that --set gives them."""
     from edgetrain.compiler.rules import RULES
 
-    found = [{"name": rule.name, "meaning": rule.summary} for rule in RULES.values()]
-    return Answer({"rules": found}, listing(("name", "meaning"), found))
+    found = [
+        {
+            "name": rule.name,
+            "meaning": rule.summary,
+            "precisions": rule.precisions,
+            "options": [asdict(option) for option in rule.options],
+        }
+        for rule in RULES.values()
+    ]
+    shown = [
+        {**each, "options": [f"{o.name}={o.default}: {o.summary}" for o in rule.options]}
+        for each, rule in zip(found, RULES.values(), strict=True)
+    ]
+    return Answer({"rules": found}, listing(("name", "meaning", "precisions", "options"), shown))
 
 
 @verb("edgetrain workloads")

@@ -27,7 +27,7 @@ from edgetrain.compiler.program_file import (
     program_sha256,
     save_program,
 )
-from edgetrain.compiler.rules import RULES, Learning
+from edgetrain.compiler.rules import Learning, Rule, find_rule
 from edgetrain.compiler.rules.parameters import with_parameters
 from edgetrain.compiler.types import Float
 from edgetrain.costs import entry_multiplications
@@ -125,9 +125,13 @@ def compile_model(
         imported = _in_float16(imported, target)
     sources: tuple[Graph, ...] = (imported.graph,)
     metadata: dict[str, Any] = {}
+    if learn is None and how.options:
+        raise InputError("options are those of a learning rule", remedy="give --learn with --set")
     if learn is not None:
-        sources = _learning_graphs(imported, learn, how)
-        metadata["learn"] = {"rule": learn, **asdict(how)}
+        rule = find_rule(learn)
+        how = rule.settle(how)
+        sources = _learning_graphs(imported, rule, how)
+        metadata["learn"] = {"rule": learn, **how.record()}
         if how.update != "all":
             everything = replace(how, update="all")
             full = compile_model(model, target, learn=learn, how=everything, dequantise=dequantise)
@@ -160,18 +164,16 @@ def _in_float16(model: ImportedModel, board: Board) -> ImportedModel:
     return replace(model, graph=graph, input_code=InputCode(x.type), output_code=OutputCode(y.type))
 
 
-def _learning_graphs(imported: ImportedModel, learn: str, how: Learning) -> tuple[Graph, Graph]:
+def _learning_graphs(imported: ImportedModel, rule: Rule, how: Learning) -> tuple[Graph, Graph]:
     """`infer` over parameters in state, and `train_step`."""
-    rule = RULES.get(learn)
-    if rule is None:
-        raise InputError(f"unknown rule {learn!r}", remedy=f"known: {', '.join(RULES)}")
     if imported.loss not in (None, how.loss):
         raise InputError(
             f"the model file is a training graph of the loss {imported.loss}, not {how.loss}",
             remedy=f"use --loss {imported.loss}",
         )
-    infer = with_parameters(imported.graph, how.update)
-    return infer, rule.apply(infer, how)
+    network = with_parameters(imported.graph, how.update)
+    infer = network if rule.infer is None else rule.infer(network, how)
+    return infer, rule.apply(network, how)
 
 
 def open_project(directory: str | Path) -> Program:

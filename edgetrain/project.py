@@ -1,7 +1,7 @@
 """From a model, named or on file, to a built project where a user expects it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,6 +39,7 @@ def compile_project(
     loss_scale: float | str | None = None,
     rounding: str = "nearest",
     seed: int = 0,
+    options: Mapping[str, float | str] | None = None,
     dequantise: bool = False,
 ) -> Program:
     """Compiles `model`, a file or a workload's name, for `board`.
@@ -51,7 +52,7 @@ def compile_project(
 
     `precision`, fp32 or fp16, is that of all numbers of a float model; of fp16, `loss_scale` is a
     power of two or `dynamic`, the default, and `rounding` that of the parameters: `nearest`, or
-    `stochastic` by random numbers of `seed`.
+    `stochastic` by random numbers of `seed`.  `options` are those of the rule (`edgetrain rules`).
 
     `dequantise` makes a quantised model a float one (a CAN detector without its front end).
 
@@ -73,6 +74,7 @@ def compile_project(
         loss_scale=loss_scale,
         rounding=rounding,
         seed=seed,
+        options=tuple((options or {}).items()),
     )
 
     def write(program: Program, place: str | Path) -> CompileReport:

@@ -10,15 +10,16 @@ same moving average of a gradient that is always one, which is that number witho
 import numpy as np
 
 from edgetrain.compiler.graph import Graph, GraphBuilder, Value
-from edgetrain.compiler.rules.descent import Update, descend, learning_rate, zeros_like
-from edgetrain.compiler.rules.registry import Learning, register
+from edgetrain.compiler.rules.learner import back_propagation, learn
+from edgetrain.compiler.rules.optimiser import Update, learning_rate, zeros_like
+from edgetrain.compiler.rules.registry import PRECISIONS, Learning, register
 from edgetrain.compiler.types import FLOAT32
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
 
 
-@register("adam")
+@register("adam", precisions=PRECISIONS)
 def adam(infer: Graph, how: Learning) -> Graph:
     """Adam, or AdamW with weight decay; two more states a parameter.
 
@@ -46,4 +47,4 @@ def adam(infer: Graph, how: Learning) -> Graph:
 
         return update
 
-    return descend(infer, how, optimiser)
+    return learn(infer, how, back_propagation, optimiser)

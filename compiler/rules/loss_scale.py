@@ -28,6 +28,7 @@ def unscaled(
     Of x dᵀ it is d that loses the scale, before it meets x: a vector instead of a matrix.
     """
     reciprocal = _reciprocal(b, how)
+    makers = _makers(b)
     made: dict[Value, Value] = {}
 
     def convert(value: Value) -> Value:
@@ -39,7 +40,7 @@ def unscaled(
         return made[value]
 
     def unscale(gradient: Value) -> Value:
-        maker = _makers(b)[gradient]
+        maker = makers[gradient]
         if maker.op != "outer":
             return convert(gradient)
         x, d = maker.inputs

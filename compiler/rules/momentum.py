@@ -1,11 +1,12 @@
 """Gradient descent with momentum: m ← momentum·m + g; w ← w − rate·(m + decay·w)."""
 
 from edgetrain.compiler.graph import Graph, GraphBuilder, Value
-from edgetrain.compiler.rules.descent import Update, descend, learning_rate, zeros_like
-from edgetrain.compiler.rules.registry import Learning, register
+from edgetrain.compiler.rules.learner import back_propagation, learn
+from edgetrain.compiler.rules.optimiser import Update, learning_rate, zeros_like
+from edgetrain.compiler.rules.registry import PRECISIONS, Learning, register
 
 
-@register("momentum")
+@register("momentum", precisions=PRECISIONS)
 def momentum(infer: Graph, how: Learning) -> Graph:
     """Back-propagation and gradient descent with momentum; one more state a parameter.
 
@@ -23,4 +24,4 @@ def momentum(infer: Graph, how: Learning) -> Graph:
 
         return update
 
-    return descend(infer, how, optimiser)
+    return learn(infer, how, back_propagation, optimiser)

@@ -1,8 +1,9 @@
 """What a learning rule is, and the table of all."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from math import nan
+from typing import Any
 
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Graph
@@ -15,6 +16,33 @@ MOST_SAMPLES = 4096
 PRECISIONS = ("fp32", "fp16")
 ROUNDINGS = ("nearest", "stochastic")
 LOSS_SCALES = tuple(2.0**power for power in range(25))
+
+Number = int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A number from `lo` to `hi` that a rule takes; a whole one where its default is."""
+
+    name: str
+    default: Number
+    lo: Number
+    hi: Number
+    summary: str
+
+    def value(self, given: Number | str) -> Number:
+        """What is `given`, as a number.  Raises InputError."""
+        whole = isinstance(self.default, int)
+        try:
+            number = float(given)
+        except ValueError:
+            number = nan
+        if not self.lo <= number <= self.hi or (whole and not number.is_integer()):
+            raise InputError(
+                f"the option {self.name} is {given!r}",
+                remedy=f"give a {'whole ' * whole}number from {self.lo} to {self.hi}",
+            )
+        return int(number) if whole else number
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +59,7 @@ class Learning:
     `loss_scale` of fp16: a power of two by which gradients are computed larger than they are, or
     dynamic (the default), where it is found while learning.  `rounding` of its parameters: nearest,
     or stochastic, up or down by random numbers of `seed` such that the mean is right.
+    `options`: names and values of the rule's own (see `Option`).
 
     Raises InputError for a loss that there is not, or a number that cannot be meant.
     """
@@ -49,6 +78,7 @@ class Learning:
     loss_scale: float | str | None = None
     rounding: str = "nearest"
     seed: int = 0
+    options: tuple[tuple[str, Number | str], ...] = ()
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
@@ -119,6 +149,17 @@ class Learning:
         if not 0 <= self.seed < 2**32:
             raise InputError(f"the seed is {self.seed}", remedy="give 0 to 2^32 - 1")
 
+    def option(self, name: str) -> Number:
+        """The value of an option, once a rule has settled it."""
+        value = dict(self.options)[name]
+        assert not isinstance(value, str)
+        return value
+
+    def record(self) -> dict[str, Any]:
+        """All fields by name, the options among them."""
+        fields = asdict(self)
+        return fields | dict(fields.pop("options"))
+
     @property
     def constant_rate(self) -> bool:
         return self.schedule == "constant" and not self.warmup
@@ -128,24 +169,69 @@ class Learning:
         return LOSSES[self.loss]
 
 
+Build = Callable[[Graph, Learning], Graph]
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`apply(infer graph with states, how)` is the graph of the entry `train_step`."""
+    """A way to learn.
+
+    `build(infer graph with states, how)` is the graph of the entry `train_step`, for a settled how.
+    `infer`, of the same two, is that of the entry `infer`, where it is not the network itself.
+    `precisions`: those in which the rule is defined.
+    """
 
     name: str
     summary: str
-    apply: Callable[[Graph, Learning], Graph]
+    build: Build
+    options: tuple[Option, ...] = ()
+    precisions: tuple[str, ...] = PRECISIONS[:1]
+    infer: Build | None = None
+
+    def settle(self, how: Learning) -> Learning:
+        """`how` with a value for every option of the rule.  Raises InputError for an option that it
+        does not have, a value out of range, or a precision in which it is not defined."""
+        if how.precision not in self.precisions:
+            raise InputError(
+                f"{self.name} is not defined in {how.precision}",
+                remedy=f"give --precision {' or '.join(self.precisions)}",
+            )
+        options = {option.name: option for option in self.options}
+        values = {option.name: option.default for option in self.options}
+        for name, given in how.options:
+            if name not in options:
+                known = f"it has {', '.join(options) or 'none'}"
+                raise InputError(f"{self.name} has no option {name!r}", remedy=known)
+            values[name] = options[name].value(given)
+        return replace(how, options=tuple(values.items()))
+
+    def apply(self, infer: Graph, how: Learning) -> Graph:
+        """The graph of the entry `train_step`.  Raises InputError."""
+        return self.build(infer, self.settle(how))
 
 
 RULES: dict[str, Rule] = {}
 
 
-def register(name: str) -> Callable[[Callable[[Graph, Learning], Graph]], Callable[..., Graph]]:
+def register(
+    name: str,
+    *,
+    options: tuple[Option, ...] = (),
+    precisions: tuple[str, ...] = PRECISIONS[:1],
+    infer: Build | None = None,
+) -> Callable[[Build], Build]:
     """Enter the decorated function into the table as the rule `name`."""
 
-    def enter(apply: Callable[[Graph, Learning], Graph]) -> Callable[..., Graph]:
-        summary = (apply.__doc__ or "").strip().splitlines()[0]
-        RULES[name] = Rule(name, summary, apply)
-        return apply
+    def enter(build: Build) -> Build:
+        summary = (build.__doc__ or "").strip().splitlines()[0]
+        RULES[name] = Rule(name, summary, build, options, precisions, infer)
+        return build
 
     return enter
+
+
+def find_rule(name: str) -> Rule:
+    """The rule of this name.  Raises InputError."""
+    if name not in RULES:
+        raise InputError(f"unknown rule {name!r}", remedy=f"known: {', '.join(RULES)}")
+    return RULES[name]

@@ -66,7 +66,9 @@ def _valid(case: Case) -> bool:
     if case["precision"] == "fp16" and not FP16_FEATURES.issubset(features):
         return False
     try:
-        learning(case)
+        how = learning(case)
+        if "rule" in case:
+            RULES[case["rule"]].settle(how)
     except InputError:
         return False
     return True

@@ -1,0 +1,190 @@
+"""What all rules share: the step on one sample, its lift over a batch, the update of what learns.
+
+A rule is an estimate of gradients on one sample, and an optimiser.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from edgetrain.compiler.autodiff import differentiate
+from edgetrain.compiler.batch import mean, over_batch
+from edgetrain.compiler.graph import Graph, GraphBuilder, Node, Value
+from edgetrain.compiler.rules.layers import Layer, layers_of
+from edgetrain.compiler.rules.loss_scale import cancel_overflow, in_type, scaled, unscaled
+from edgetrain.compiler.rules.optimiser import Optimiser
+from edgetrain.compiler.rules.registry import Learning
+from edgetrain.compiler.rules.step import step_counter
+from edgetrain.compiler.types import FLOAT32, Scalar
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What learns: `latent`, the state that the optimiser moves, and `deployed`, what the network
+    computes with; of a float parameter both are one state."""
+
+    latent: Value
+    deployed: Value
+
+    def deploy(self, _b: GraphBuilder, latent: Value) -> Value:
+        """The next value of `deployed`, of that of `latent`."""
+        return latent
+
+    def straight_through(self, _b: GraphBuilder, gradient: Value) -> Value:
+        """The gradient by `latent`, of that by `deployed`."""
+        return gradient
+
+
+@dataclass(frozen=True)
+class Run:
+    """Nodes of a network, carried out in a step: its values by those of the network, and its nodes
+    there."""
+
+    values: Mapping[Value, Value]
+    nodes: tuple[Node, ...]
+
+    def __getitem__(self, value: Value) -> Value:
+        return self.values[value]
+
+
+class Sample:
+    """The step on one sample, while it is being built with `b`: the network `infer` learns, as
+    `how` says, from `x` and `target`."""
+
+    def __init__(self, infer: Graph, how: Learning) -> None:
+        self.infer, self.how = infer, how
+        self.b = b = GraphBuilder("train_step", finite_inputs=True)
+        self.x = b.input(infer.inputs[0].name, infer.inputs[0].type)
+        (outputs,) = infer.outputs
+        # The loss is computed in FLOAT32, whatever the network is.
+        real = replace(outputs.type, scalar=FLOAT32)
+        self.target = b.input("target", how.loss_entry.target_type(real))
+        self._known: dict[Value, Value] = {}
+        for state in infer.states:
+            current = state.current
+            self._known[current] = b.state(current.name, state.initial, current.type.scalar)
+        self.parameters = tuple(Parameter(s.current, s.current) for s in infer.states)
+        self._known |= b.constants_of(infer)
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """The network as a chain of linear layers.  Raises InputError where it is none."""
+        return layers_of(self.infer)
+
+    def run(self, nodes: Iterable[Node], known: Mapping[Value, Value]) -> Run:
+        """Carry out `nodes` of the network on what is `known` of its values: of constants and
+        parameters only those that shall be replaced."""
+        before = len(self.b.nodes)
+        values = self.b.append(nodes, {**self._known, **known})
+        return Run(values, self.b.nodes[before:])
+
+    def forward(self) -> Run:
+        """Carry out the whole network on `x`."""
+        return self.run(self.infer.nodes, {self.infer.inputs[0]: self.x})
+
+    def loss(self, outputs: Value) -> tuple[Value, Value]:
+        """The loss of `outputs` of the network, and its gradient by them in real units."""
+        return self.how.loss_entry.build(self.b, self.real(outputs), self.target)
+
+    def real(self, value: Value) -> Value:
+        """`value` of the network as FLOAT32 numbers in real units."""
+        return in_type(self.b, value, FLOAT32)
+
+    def seed(self, value: Value, gradient: Value) -> Value:
+        """What goes backwards from `value` of the network, where `gradient` is that of this
+        sample's loss by its real numbers: this sample's share of the mean, times the loss scale, in
+        the units of `value`."""
+        if self.how.batch > 1:
+            gradient = self.b.apply("scale", gradient, factor=1 / self.how.batch)
+        return in_type(self.b, scaled(self.b, self.how, gradient), value.type.scalar)
+
+    def gradients(
+        self, run: Run, seeds: Mapping[Value, Value], wrt: Collection[Value]
+    ) -> dict[Value, Value]:
+        """From `seeds`, backwards through the nodes of `run`, to those of `wrt` on which they
+        depend; both by the network's values."""
+        ends = {run[value]: seed for value, seed in seeds.items()}
+        found = differentiate(self.b, run.nodes, ends, [run[value] for value in wrt])
+        return {value: found[run[value]] for value in wrt if run[value] in found}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The loss on one sample and what the optimiser takes for its gradients, which come from a
+    `Sample.seed`: by a parameter's `deployed`, hence to go straight through, by its `latent`, or by
+    a state of the rule's own."""
+
+    loss: Value
+    gradients: Mapping[Value, Value]
+
+
+def back_propagation(sample: Sample) -> Estimate:
+    """The gradients of the loss."""
+    run = sample.forward()
+    (outputs,) = sample.infer.outputs
+    loss, gradient = sample.loss(run[outputs])
+    seeds = {outputs: sample.seed(run[outputs], gradient)}
+    wrt = [parameter.deployed for parameter in sample.parameters]
+    return Estimate(loss, sample.gradients(run, seeds, wrt))
+
+
+def learn(
+    infer: Graph,
+    how: Learning,
+    estimate: Callable[[Sample], Estimate],
+    optimiser: Optimiser,
+    *,
+    any_float: bool = False,
+) -> Graph:
+    """The graph (x, target) → loss of one step; all that has a gradient is updated.
+
+    Of a batch, x and target have the samples as first axis, and the loss is the mean of theirs.
+    The optimiser computes in FLOAT32; for parameters of another type its result is rounded to it.
+    With `any_float` it computes in the parameters' own type, unless they are rounded at random.
+    """
+    sample = Sample(infer, how)
+    found = estimate(sample)
+    b, loss, gradients = _over_samples(sample, found)
+    stochastic = how.rounding == "stochastic"
+    kind: Scalar = FLOAT32
+    if any_float and not stochastic:
+        kind = sample.parameters[0].latent.type.scalar
+    true = unscaled(b, how, gradients, kind)
+    if how.scaling == "dynamic":
+        cancel_overflow(b, gradients)
+    update = optimiser(b)
+    for stream, (value, gradient) in enumerate(true.items()):
+        parameter = _parameter(sample, value)
+        latent = parameter.latent
+        if value != latent:
+            gradient = parameter.straight_through(b, gradient)
+        following = update(latent.name, in_type(b, latent, kind), gradient)
+        if stochastic:
+            numbers = {"seed": how.seed, "stream": stream}
+            following = b.apply("round_stochastic", following, step_counter(b), **numbers)
+        following = b.update(latent, in_type(b, following, latent.type.scalar))
+        if parameter.deployed != latent:
+            b.update(parameter.deployed, parameter.deploy(b, following))
+    b.output("loss", loss)
+    return b.build()
+
+
+def _over_samples(
+    sample: Sample, found: Estimate
+) -> tuple[GraphBuilder, Value, Mapping[Value, Value]]:
+    """A builder with the step on a batch, its loss and its gradients; states keep their names, so
+    that they are the same values there."""
+    b, size = sample.b, sample.how.batch
+    if size == 1:
+        return b, found.loss, found.gradients
+    b, lifted = over_batch(b.build(), size, found.gradients.values())
+    gradients = {state: lifted[gradient] for state, gradient in found.gradients.items()}
+    return b, mean(b, lifted[found.loss]), gradients
+
+
+def _parameter(sample: Sample, state: Value) -> Parameter:
+    """The parameter that `state` is a part of; a rule's own state is one by itself."""
+    for parameter in sample.parameters:
+        if state in (parameter.latent, parameter.deployed):
+            return parameter
+    return Parameter(state, state)
