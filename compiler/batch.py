@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from edgetrain.compiler.expr import Dim, Expr, lift, mul
 from edgetrain.compiler.graph import Graph, GraphBuilder, Node, Value
-from edgetrain.compiler.nest import Fold, Nest, Out, Read, fold
+from edgetrain.compiler.nest import Fold, Nest, axes, elementwise, fold
 from edgetrain.compiler.types import Float, TensorType
 
 BATCH = "b"
@@ -94,11 +94,9 @@ def _sum_of_map(nest: Nest) -> Nest:
 def _sum(kind: TensorType) -> Nest:
     """Σ_b x[b, …]."""
     size, *shape = kind.shape
-    dims = tuple((f"i{axis}", length) for axis, length in enumerate(shape))
-    read = Read("x", (Dim(BATCH, size), *(Dim(*d) for d in dims)), kind)
-    total = _total(read.value, size)
-    out = Out("y", tuple(name for name, _ in dims), total.type, total.result, total)
-    return Nest((*dims, (BATCH, size)), (read,), (out,))
+    sample = TensorType(tuple(shape), kind.scalar)
+    each = elementwise(axes(shape), lambda x: x, x=sample)
+    return _sum_of_map(lift_nest(each, (True,), size))
 
 
 def _total(term: Expr, size: int) -> Fold:

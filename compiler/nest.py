@@ -4,11 +4,12 @@ A nest says *what* is computed for every index, never in which order; the order 
 its `Contract`, blocking is the schedule, packing is the layout.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from edgetrain.compiler.contract import Contract
-from edgetrain.compiler.expr import Dim, Expr, Local, subexpressions
+from edgetrain.compiler.expr import Dim, Expr, Local, lift, subexpressions
 from edgetrain.compiler.types import Float, Int, Scalar, TensorType
 
 ACCUMULATOR = "acc"
@@ -169,6 +170,49 @@ class Nest:
             raise TypeError(f"{out.name}: a map has every dim of its nest")
         if not _holds(out.type, out.body.type):
             raise TypeError(f"{out.name}: {out.type} does not hold {out.body.type}")
+
+
+def axes(shape: Sequence[int]) -> tuple[Dim, ...]:
+    """The dims i0, i1, … over `shape`."""
+    return tuple(Dim(f"i{axis}", length) for axis, length in enumerate(shape))
+
+
+def elementwise(
+    dims: tuple[Dim, ...], body: Callable[..., Expr], /, **operands: TensorType | None
+) -> Nest:
+    """y = `body` of an element of every operand, at each index of `dims`.
+
+    An operand has the shape of `dims`, or is a scalar; an absent one (None) is no argument either.
+    """
+    reads = _elements(dims, operands)
+    value = body(*(read.value for read in reads))
+    names = tuple(dim.name for dim in dims)
+    return Nest(_sizes(dims), reads, (Out("y", names, value.type, value),))
+
+
+def reduction(
+    dims: tuple[Dim, ...],
+    op: str,
+    term: Callable[..., Expr],
+    init: float,
+    /,
+    **operands: TensorType,
+) -> Nest:
+    """y = `init` op `term` op …, the term of an element of every operand, over all of `dims`;
+    operands as for `elementwise`."""
+    reads = _elements(dims, operands)
+    value = term(*(read.value for read in reads))
+    total = fold(op, value, lift(init, value.type), prod(dim.size for dim in dims))
+    return Nest(_sizes(dims), reads, (Out("y", (), total.type, total.result, total),))
+
+
+def _elements(dims: tuple[Dim, ...], operands: Mapping[str, TensorType | None]) -> tuple[Read, ...]:
+    present = {name: kind for name, kind in operands.items() if kind is not None}
+    return tuple(Read(name, dims if kind.shape else (), kind) for name, kind in present.items())
+
+
+def _sizes(dims: Iterable[Dim]) -> tuple[tuple[str, int], ...]:
+    return tuple((dim.name, dim.size) for dim in dims)
 
 
 def _check_fold(out: Out) -> None:

@@ -11,7 +11,7 @@ from edgetrain.compiler.graph import Graph, Node, Value
 from edgetrain.compiler.interface import InputCode, OutputCode
 from edgetrain.compiler.kernel import Target
 from edgetrain.compiler.layout import Layout, packed_bits, storage_dtype
-from edgetrain.compiler.nest import Nest, Out, Read
+from edgetrain.compiler.nest import Nest, axes, elementwise
 from edgetrain.compiler.program import Buffer, Call, Entry, Program
 from edgetrain.compiler.types import Float, Int, TensorType
 
@@ -134,9 +134,7 @@ def _constant_layout(value: Value, nodes: Iterable[Node]) -> Layout:
 
 
 def _copy(kind: TensorType) -> Nest:
-    dims = tuple((f"i{axis}", length) for axis, length in enumerate(kind.shape))
-    read = Read("x", tuple(Dim(*d) for d in dims), kind)
-    return Nest(dims, (read,), (Out("y", tuple(d for d, _ in dims), kind.scalar, read.value),))
+    return elementwise(axes(kind.shape), lambda x: x, x=kind)
 
 
 def _own_outputs(graph: Graph) -> Graph:

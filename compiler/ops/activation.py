@@ -1,12 +1,11 @@
 """Activation functions."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from numpy.random import Generator
 
-from edgetrain.compiler.expr import Dim, Expr, lift, lt, maximum, mul, select, sub
-from edgetrain.compiler.nest import Nest, Out, Read
+from edgetrain.compiler.expr import Dim, lift, lt, maximum, mul, select, sub
+from edgetrain.compiler.nest import Nest, elementwise
 from edgetrain.compiler.ops.functions import sigmoid, tanh
 from edgetrain.compiler.ops.registry import Example, Gradient, register
 from edgetrain.compiler.types import FLOAT32, Int, TensorType
@@ -15,12 +14,9 @@ if TYPE_CHECKING:
     from edgetrain.compiler.graph import GraphBuilder, Node, Value
 
 
-def _map2(x: TensorType, d: TensorType, body: Callable[[Expr, Expr], Expr]) -> Nest:
-    """y[n] = body(x[n], d[n])."""
-    n = Dim("n", x.shape[0])
-    x_read, d_read = Read("x", (n,), x), Read("d", (n,), d)
-    value = body(x_read.value, d_read.value)
-    return Nest((("n", n.size),), (x_read, d_read), (Out("y", ("n",), value.type, value),))
+def _along(x: TensorType) -> tuple[Dim]:
+    (size,) = x.shape
+    return (Dim("n", size),)
 
 
 def _pair_example(rng: Generator) -> Example:
@@ -46,10 +42,7 @@ def _relu_example(rng: Generator) -> Example:
 @register("relu", _relu_example, _of_result("relu_gradient"))
 def relu(x: TensorType) -> Nest:
     """y[n] = x[n] if 0 < x[n] else +0 (so too for NaN); x (N)."""
-    (n_size,) = x.shape
-    read = Read("x", (Dim("n", n_size),), x)
-    body = maximum(lift(0, x.scalar), read.value)
-    return Nest((("n", n_size),), (read,), (Out("y", ("n",), body.type, body),))
+    return elementwise(_along(x), lambda x: maximum(lift(0, x.type), x), x=x)
 
 
 def _leaky_example(rng: Generator) -> Example:
@@ -59,16 +52,13 @@ def _leaky_example(rng: Generator) -> Example:
 @register("leaky_relu", _leaky_example, _of_result("leaky_relu_gradient"))
 def leaky_relu(x: TensorType, *, slope: float) -> Nest:
     """y[n] = x[n]·slope if x[n] < 0 else x[n]; x (N) float."""
-    (n_size,) = x.shape
-    read = Read("x", (Dim("n", n_size),), x)
-    body = select(lt(read.value, 0.0), mul(read.value, slope), read.value)
-    return Nest((("n", n_size),), (read,), (Out("y", ("n",), body.type, body),))
+    return elementwise(_along(x), lambda x: select(lt(x, 0.0), mul(x, slope), x), x=x)
 
 
 @register("relu_gradient", _pair_example)
 def relu_gradient(y: TensorType, d: TensorType) -> Nest:
     """dx[n] = d[n] if 0 < y[n] else 0; y is the result of relu."""
-    return _map2(y, d, lambda result, back: select(lt(0.0, result), back, 0.0))
+    return elementwise(_along(y), lambda y, d: select(lt(0.0, y), d, 0.0), x=y, d=d)
 
 
 def _slope_example(rng: Generator) -> Example:
@@ -78,39 +68,32 @@ def _slope_example(rng: Generator) -> Example:
 @register("leaky_relu_gradient", _slope_example)
 def leaky_relu_gradient(y: TensorType, d: TensorType, *, slope: float) -> Nest:
     """dx[n] = d[n]·slope if y[n] < 0 else d[n]; y is the result of leaky_relu, slope > 0."""
-    return _map2(y, d, lambda r, back: select(lt(r, 0.0), mul(back, slope), back))
+    return elementwise(_along(y), lambda y, d: select(lt(y, 0.0), mul(d, slope), d), x=y, d=d)
 
 
 def _float_vector(rng: Generator) -> Example:
     return Example((TensorType((int(rng.integers(1, 40)),), FLOAT32),))
 
 
-def _map1(x: TensorType, body: Callable[[Expr], Expr]) -> Nest:
-    n = Dim("n", x.shape[0])
-    read = Read("x", (n,), x)
-    value = body(read.value)
-    return Nest((("n", n.size),), (read,), (Out("y", ("n",), value.type, value),))
-
-
 @register("sigmoid", _float_vector, _of_result("sigmoid_gradient"))
 def sigmoid_op(x: TensorType) -> Nest:
     """y[n] = 1/(1 + exp(−x[n])); x (N) float."""
-    return _map1(x, sigmoid)
+    return elementwise(_along(x), sigmoid, x=x)
 
 
 @register("sigmoid_gradient", _pair_example)
 def sigmoid_gradient(y: TensorType, d: TensorType) -> Nest:
     """dx[n] = d[n]·y[n]·(1 − y[n]); y is the result of sigmoid."""
-    return _map2(y, d, lambda result, back: mul(back, mul(result, sub(1.0, result))))
+    return elementwise(_along(y), lambda y, d: mul(d, mul(y, sub(1.0, y))), x=y, d=d)
 
 
 @register("tanh", _float_vector, _of_result("tanh_gradient"))
 def tanh_op(x: TensorType) -> Nest:
     """y[n] = tanh x[n]; x (N) float."""
-    return _map1(x, tanh)
+    return elementwise(_along(x), tanh, x=x)
 
 
 @register("tanh_gradient", _pair_example)
 def tanh_gradient(y: TensorType, d: TensorType) -> Nest:
     """dx[n] = d[n]·(1 − y[n]²); y is the result of tanh."""
-    return _map2(y, d, lambda result, back: mul(back, sub(1.0, mul(result, result))))
+    return elementwise(_along(y), lambda y, d: mul(d, sub(1.0, mul(y, y))), x=y, d=d)

@@ -1,12 +1,11 @@
 """Elementwise arithmetic."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from numpy.random import Generator
 
-from edgetrain.compiler.expr import Dim, Expr, add, mul
-from edgetrain.compiler.nest import Nest, Out, Read
+from edgetrain.compiler.expr import Dim, add, mul
+from edgetrain.compiler.nest import Nest, axes, elementwise
 from edgetrain.compiler.ops.registry import Example, register
 from edgetrain.compiler.types import FLOAT32, Int, TensorType
 
@@ -37,10 +36,7 @@ def _example(rng: Generator) -> Example:
 def affine(x: TensorType, a: TensorType, b: TensorType) -> Nest:
     """y[n] = x[n]·a[n] + b[n]; all (N)."""
     (n_size,) = x.shape
-    n = Dim("n", n_size)
-    reads = (Read("x", (n,), x), Read("a", (n,), a), Read("b", (n,), b))
-    body = add(mul(reads[0].value, reads[1].value), reads[2].value)
-    return Nest((("n", n_size),), reads, (Out("y", ("n",), body.type, body),))
+    return elementwise((Dim("n", n_size),), lambda x, a, b: add(mul(x, a), b), x=x, a=a, b=b)
 
 
 def _same_example(rng: Generator) -> Example:
@@ -48,25 +44,16 @@ def _same_example(rng: Generator) -> Example:
     return Example((TensorType(shape, FLOAT32),) * 2)
 
 
-def _elementwise(a: TensorType, b: TensorType, combine: Callable[[Expr, Expr], Expr]) -> Nest:
-    dims = tuple((f"i{axis}", length) for axis, length in enumerate(a.shape))
-    index = tuple(Dim(*d) for d in dims)
-    left, right = Read("a", index, a), Read("b", index, b)
-    body = combine(left.value, right.value)
-    out = Out("y", tuple(name for name, _ in dims), body.type, body)
-    return Nest(dims, (left, right), (out,))
-
-
 @register("mul", _same_example)
 def multiply(a: TensorType, b: TensorType) -> Nest:
     """y = a·b, element by element, of one shape."""
-    return _elementwise(a, b, mul)
+    return elementwise(axes(a.shape), mul, a=a, b=b)
 
 
 @register("add", _same_example)
 def plus(a: TensorType, b: TensorType) -> Nest:
     """y = a + b, element by element, of one shape."""
-    return _elementwise(a, b, add)
+    return elementwise(axes(a.shape), add, a=a, b=b)
 
 
 def _scale_example(rng: Generator) -> Example:
@@ -76,7 +63,4 @@ def _scale_example(rng: Generator) -> Example:
 @register("scale", _scale_example)
 def scale(x: TensorType, *, factor: float) -> Nest:
     """y = x·factor, element by element."""
-    dims = tuple((f"i{axis}", length) for axis, length in enumerate(x.shape))
-    read = Read("x", tuple(Dim(*d) for d in dims), x)
-    body = mul(read.value, factor)
-    return Nest(dims, (read,), (Out("y", tuple(name for name, _ in dims), body.type, body),))
+    return elementwise(axes(x.shape), lambda x: mul(x, factor), x=x)

@@ -19,7 +19,7 @@ from edgetrain.compiler.expr import (
     select,
     sub,
 )
-from edgetrain.compiler.nest import Nest, Out, Read, fold
+from edgetrain.compiler.nest import Nest, Out, Read, elementwise, fold, reduction
 from edgetrain.compiler.ops.functions import exp_of_negative, log, sigmoid
 from edgetrain.compiler.ops.registry import Example, register
 from edgetrain.compiler.types import FLOAT32, Int, TensorType
@@ -52,14 +52,6 @@ def _vector(rng: Generator, *more: TensorType) -> Example:
     return Example((TensorType((int(rng.integers(1, 20)),), FLOAT32), *more))
 
 
-def _sum(z: TensorType, extra: tuple[Read, ...], term: Expr) -> Nest:
-    """Σ_n term, over a vector read as z and scalars."""
-    total = fold("add", term, lift(0.0, FLOAT32), z.shape[0])
-    reads = (Read("z", (Dim("n", z.shape[0]),), z), *extra)
-    out = Out("y", (), FLOAT32, total.result, total)
-    return Nest((("n", z.shape[0]),), reads, (out,))
-
-
 def _twice(rng: Generator) -> Example:
     return Example(_vector(rng).operands * 2)
 
@@ -78,15 +70,13 @@ def greatest(z: TensorType, again: TensorType) -> Nest:
 def exp_shifted(z: TensorType, m: TensorType) -> Nest:
     """y[n] = exp(z[n] − m); m is no less than any z[n]."""
     n = Dim("n", z.shape[0])
-    each, shift = Read("z", (n,), z), Read("m", (), m)
-    body = exp_of_negative(sub(each.value, shift.value))
-    return Nest((("n", n.size),), (each, shift), (Out("y", ("n",), body.type, body),))
+    return elementwise((n,), lambda z, m: exp_of_negative(sub(z, m)), z=z, m=m)
 
 
 @register("sum", lambda rng: _vector(rng))
 def total_of(z: TensorType) -> Nest:
     """y = Σ_n z[n]."""
-    return _sum(z, (), Read("z", (Dim("n", z.shape[0]),), z).value)
+    return reduction((Dim("n", z.shape[0]),), "add", lambda z: z, 0.0, z=z)
 
 
 def _label_example(rng: Generator) -> Example:
@@ -114,9 +104,11 @@ def _residual_example(rng: Generator) -> Example:
 def cross_entropy_gradient(e: TensorType, s: TensorType, label: TensorType) -> Nest:
     """dz[n] = e[n]/s − (1 if n = label else 0)."""
     n = Dim("n", e.shape[0])
-    each, sum_, at = Read("e", (n,), e), Read("s", (), s), Read("label", (), label)
-    body = sub(div(each.value, sum_.value), select(eq(n, at.value), _one(), _zero()))
-    return Nest((("n", n.size),), (each, sum_, at), (Out("y", ("n",), body.type, body),))
+
+    def residual(e: Expr, s: Expr, label: Expr) -> Expr:
+        return sub(div(e, s), select(eq(n, label), _one(), _zero()))
+
+    return elementwise((n,), residual, e=e, s=s, label=label)
 
 
 def _one() -> Expr:
@@ -156,9 +148,7 @@ def squared_error(z: TensorType, t: TensorType) -> Nest:
 def squared_error_gradient(z: TensorType, t: TensorType) -> Nest:
     """dz[n] = (2/N)·(z[n] − t[n])."""
     n = Dim("n", z.shape[0])
-    z_read, t_read = Read("z", (n,), z), Read("t", (n,), t)
-    body = mul(sub(z_read.value, t_read.value), 2.0 / n.size)
-    return Nest((("n", n.size),), (z_read, t_read), (Out("y", ("n",), body.type, body),))
+    return elementwise((n,), lambda z, t: mul(sub(z, t), 2.0 / n.size), z=z, t=t)
 
 
 def _mean_squared_error(b: "GraphBuilder", z: "Value", t: "Value") -> "tuple[Value, Value]":
@@ -212,10 +202,11 @@ def _counted_example(rng: Generator) -> Example:
 def hinge_gradient(label: TensorType, active: TensorType, count: TensorType) -> Nest:
     """dz[n] = active[n], and −count for the labelled class."""
     n = Dim("n", active.shape[0])
-    at, each = Read("label", (), label), Read("active", (n,), active)
-    sum_ = Read("count", (), count)
-    body = select(eq(n, at.value), mul(sum_.value, -1.0), each.value)
-    return Nest((("n", n.size),), (at, each, sum_), (Out("y", ("n",), body.type, body),))
+
+    def back(label: Expr, active: Expr, count: Expr) -> Expr:
+        return select(eq(n, label), mul(count, -1.0), active)
+
+    return elementwise((n,), back, label=label, active=active, count=count)
 
 
 def _hinge(b: "GraphBuilder", z: "Value", label: "Value") -> "tuple[Value, Value]":
@@ -234,22 +225,20 @@ def _target(n: Dim, at: Expr) -> Expr:
 def binary_cross_entropy(label: TensorType, z: TensorType) -> Nest:
     """y = Σ_n max(z, 0) − z·t + log(1 + exp(−|z|)), t the one-hot label; sigmoid is within."""
     n = Dim("n", z.shape[0])
-    at, each = Read("label", (), label), Read("z", (n,), z)
-    size = maximum(each.value, mul(each.value, -1.0))
-    soft = log(add(exp_of_negative(mul(size, -1.0)), 1.0))
-    linear = sub(maximum(each.value, 0.0), mul(each.value, _target(n, at.value)))
-    total = fold("add", add(linear, soft), _zero(), n.size)
-    out = Out("y", (), FLOAT32, total.result, total)
-    return Nest((("n", n.size),), (at, each), (out,))
+
+    def term(label: Expr, z: Expr) -> Expr:
+        size = maximum(z, mul(z, -1.0))
+        soft = log(add(exp_of_negative(mul(size, -1.0)), 1.0))
+        return add(sub(maximum(z, 0.0), mul(z, _target(n, label))), soft)
+
+    return reduction((n,), "add", term, 0.0, label=label, z=z)
 
 
 @register("binary_cross_entropy_gradient", _labelled_example)
 def binary_cross_entropy_gradient(label: TensorType, z: TensorType) -> Nest:
     """dz[n] = sigmoid(z[n]) − t[n]."""
     n = Dim("n", z.shape[0])
-    at, each = Read("label", (), label), Read("z", (n,), z)
-    body = sub(sigmoid(each.value), _target(n, at.value))
-    return Nest((("n", n.size),), (at, each), (Out("y", ("n",), body.type, body),))
+    return elementwise((n,), lambda label, z: sub(sigmoid(z), _target(n, label)), label=label, z=z)
 
 
 def _binary_cross_entropy(b: "GraphBuilder", z: "Value", label: "Value") -> "tuple[Value, Value]":

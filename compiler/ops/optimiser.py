@@ -1,22 +1,11 @@
 """Updates of parameters: the next value of each from its gradient."""
 
-from collections.abc import Sequence
-from typing import cast
-
 from numpy.random import Generator
 
-from edgetrain.compiler.expr import Dim, Expr, add, div, fma, lift, mul, sqrt, sub
-from edgetrain.compiler.nest import Nest, Out, Read
+from edgetrain.compiler.expr import Dim, Expr, Operand, add, div, fma, mul, sqrt, sub
+from edgetrain.compiler.nest import Nest, Out, Read, axes, elementwise
 from edgetrain.compiler.ops.registry import Example, register
 from edgetrain.compiler.types import FLOAT32, TensorType
-
-
-def _dims(kind: TensorType) -> tuple[tuple[str, int], ...]:
-    return tuple((f"i{axis}", length) for axis, length in enumerate(kind.shape))
-
-
-def _map(dims: tuple[tuple[str, int], ...], reads: Sequence[Read], body: Expr) -> Nest:
-    return Nest(dims, tuple(reads), (Out("y", tuple(name for name, _ in dims), body.type, body),))
 
 
 def _pair(rng: Generator) -> tuple[TensorType, TensorType]:
@@ -42,17 +31,12 @@ def sgd(
 ) -> Nest:
     """w − rate·(g + decay·w), element by element; w, g of one shape, the rate a scalar `now`
     where that is given."""
-    dims = _dims(w)
-    index = tuple(Dim(*d) for d in dims)
-    reads = [Read("w", index, w), Read("g", index, g)]
-    step: Expr = lift(rate, w.scalar)
-    if now is not None:
-        reads.append(Read("now", (), now))
-        step = reads[-1].value
-    w_value, gradient = reads[0].value, cast("Expr", reads[1].value)
-    if decay:
-        gradient = add(gradient, mul(w_value, decay))
-    return _map(dims, reads, sub(w_value, mul(gradient, step)))
+
+    def following(w: Expr, g: Expr, now: Operand = rate) -> Expr:
+        gradient = add(g, mul(w, decay)) if decay else g
+        return sub(w, mul(gradient, now))
+
+    return elementwise(axes(w.shape), following, w=w, g=g, now=now)
 
 
 def _momentum_example(rng: Generator) -> Example:
@@ -62,10 +46,7 @@ def _momentum_example(rng: Generator) -> Example:
 @register("momentum", _momentum_example)
 def momentum_op(m: TensorType, g: TensorType, *, momentum: float) -> Nest:
     """momentum·m + g, element by element: what is remembered of earlier gradients."""
-    dims = _dims(m)
-    index = tuple(Dim(*d) for d in dims)
-    m_read, g_read = Read("m", index, m), Read("g", index, g)
-    return _map(dims, (m_read, g_read), add(mul(m_read.value, momentum), g_read.value))
+    return elementwise(axes(m.shape), lambda m, g: add(mul(m, momentum), g), m=m, g=g)
 
 
 def _average_example(rng: Generator) -> Example:
@@ -75,21 +56,15 @@ def _average_example(rng: Generator) -> Example:
 @register("average", _average_example)
 def average(m: TensorType, g: TensorType, *, keep: float) -> Nest:
     """keep·m + (1 − keep)·g, element by element: a moving average."""
-    dims = _dims(m)
-    index = tuple(Dim(*d) for d in dims)
-    m_read, g_read = Read("m", index, m), Read("g", index, g)
-    body = add(mul(m_read.value, keep), mul(g_read.value, 1 - keep))
-    return _map(dims, (m_read, g_read), body)
+    return elementwise(axes(m.shape), lambda m, g: add(mul(m, keep), mul(g, 1 - keep)), m=m, g=g)
 
 
 @register("average_square", _average_example)
 def average_square(v: TensorType, g: TensorType, *, keep: float) -> Nest:
     """keep·v + (1 − keep)·g², element by element: a moving average of squares."""
-    dims = _dims(v)
-    index = tuple(Dim(*d) for d in dims)
-    v_read, g_read = Read("v", index, v), Read("g", index, g)
-    body = add(mul(v_read.value, keep), mul(mul(g_read.value, g_read.value), 1 - keep))
-    return _map(dims, (v_read, g_read), body)
+    return elementwise(
+        axes(v.shape), lambda v, g: add(mul(v, keep), mul(mul(g, g), 1 - keep)), v=v, g=g
+    )
 
 
 _ONE_NUMBER = TensorType((), FLOAT32)
@@ -98,19 +73,13 @@ _ONE_NUMBER = TensorType((), FLOAT32)
 @register("adam_rate", lambda rng: _with_rate(rng, _ONE_NUMBER))
 def adam_rate(q: TensorType, now: TensorType | None = None, *, rate: float = 0.0) -> Nest:
     """y = rate/q, the rate a scalar `now` where that is given."""
-    reads = [Read("q", (), q)]
-    step: Expr = lift(rate, FLOAT32)
-    if now is not None:
-        reads.append(Read("now", (), now))
-        step = reads[-1].value
-    return _map((), reads, div(step, reads[0].value))
+    return elementwise((), lambda q, now=rate: div(now, q), q=q, now=now)
 
 
 @register("adam_norm", lambda _: Example((_ONE_NUMBER,)))
 def adam_norm(q: TensorType) -> Nest:
     """y = 1/√q."""
-    read = Read("q", (), q)
-    return _map((), (read,), div(1.0, sqrt(read.value)))
+    return elementwise((), lambda q: div(1.0, sqrt(q)), q=q)
 
 
 def _adam_example(rng: Generator) -> Example:
@@ -134,18 +103,14 @@ def adam(
 ) -> Nest:
     """w − rate·decay·w − a·m/(√v·s + epsilon), element by element; w, m, v of one shape, a and s
     scalars, the rate a scalar `now` where that is given."""
-    dims = _dims(w)
-    index = tuple(Dim(*d) for d in dims)
-    reads = [Read(name, index, kind) for name, kind in (("w", w), ("m", m), ("v", v))]
-    reads += [Read("a", (), a), Read("s", (), s)]
-    w_value, m_value, v_value, a_value, s_value = (read.value for read in reads)
-    share: Expr = lift(rate * decay, FLOAT32)
-    if now is not None:
-        reads.append(Read("now", (), now))
-        share = mul(reads[-1].value, decay)
-    kept: Expr = sub(w_value, mul(w_value, share)) if decay else w_value
-    size = add(mul(sqrt(v_value), s_value), epsilon)
-    return _map(dims, reads, sub(kept, div(mul(m_value, a_value), size)))
+
+    def following(w: Expr, m: Expr, v: Expr, a: Expr, s: Expr, now: Expr | None = None) -> Expr:
+        share: Operand = rate * decay if now is None else mul(now, decay)
+        kept: Expr = sub(w, mul(w, share)) if decay else w
+        size = add(mul(sqrt(v), s), epsilon)
+        return sub(kept, div(mul(m, a), size))
+
+    return elementwise(axes(w.shape), following, w=w, m=m, v=v, a=a, s=s, now=now)
 
 
 def _rank_one_example(rng: Generator) -> Example:

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from numpy.random import Generator
 
-from edgetrain.compiler.expr import Dim, narrow, widen
-from edgetrain.compiler.nest import Nest, Out, Read
+from edgetrain.compiler.expr import narrow, widen
+from edgetrain.compiler.nest import Nest, axes, elementwise
 from edgetrain.compiler.ops.registry import Example, register
 from edgetrain.compiler.types import FLOAT16, FLOAT32, Float, TensorType
 
@@ -28,7 +28,4 @@ def _cast_gradient(
 @register("cast", _cast_example, _cast_gradient)
 def cast(x: TensorType, *, to: Float) -> Nest:
     """y = x in the other float type, element by element; to FLOAT16 rounded, ties to even."""
-    dims = tuple((f"i{axis}", length) for axis, length in enumerate(x.shape))
-    read = Read("x", tuple(Dim(*d) for d in dims), x)
-    body = widen(read.value) if to == FLOAT32 else narrow(read.value)
-    return Nest(dims, (read,), (Out("y", tuple(name for name, _ in dims), to, body),))
+    return elementwise(axes(x.shape), widen if to == FLOAT32 else narrow, x=x)

@@ -24,9 +24,9 @@ from edgetrain.compiler.expr import (
     shift_right,
     sub,
 )
-from edgetrain.compiler.nest import Nest, Out, Read
+from edgetrain.compiler.nest import Nest, axes, elementwise
 from edgetrain.compiler.ops.registry import Example, register
-from edgetrain.compiler.types import FLOAT16, FLOAT32, Int, TensorType
+from edgetrain.compiler.types import FLOAT32, Int, TensorType
 
 _FACTORS = (0x7FEB352D, 0x846CA68B)
 _LOST_BITS = 13
@@ -95,10 +95,9 @@ def _round_example(rng: Generator) -> Example:
 def round_stochastic(x: TensorType, step: TensorType, *, seed: int, stream: int) -> Nest:
     """y = x in FLOAT16, rounded up or down at random so that the mean is x, element by element; x
     FLOAT32, step a scalar; every step, stream and seed has random numbers of its own."""
-    index = tuple(Dim(f"i{axis}", length) for axis, length in enumerate(x.shape))
-    x_read, step_read = Read("x", index, x), Read("step", (), step)
-    bits = random_bits(seed, stream, step_read.value, _flat(index))
-    body = narrow_at_random(x_read.value, bits)
-    dims = tuple((dim.name, dim.size) for dim in index)
-    out = Out("y", tuple(dim.name for dim in index), FLOAT16, body)
-    return Nest(dims, (x_read, step_read), (out,))
+    dims = axes(x.shape)
+
+    def rounded(x: Expr, step: Expr) -> Expr:
+        return narrow_at_random(x, random_bits(seed, stream, step, _flat(dims)))
+
+    return elementwise(dims, rounded, x=x, step=step)

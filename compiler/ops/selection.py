@@ -17,7 +17,7 @@ from edgetrain.compiler.expr import (
     shift_left,
     sub,
 )
-from edgetrain.compiler.nest import Nest, Out, Read, fold
+from edgetrain.compiler.nest import Nest, Out, Read, axes, elementwise, fold
 from edgetrain.compiler.ops.registry import Example, register
 from edgetrain.compiler.types import BOOL, FLOAT32, Int, TensorType
 
@@ -149,8 +149,4 @@ def _choose_example(rng: Generator) -> Example:
 @register("choose", _choose_example)
 def choose(ok: TensorType, new: TensorType, old: TensorType) -> Nest:
     """y = new if ok, else old, element by element; ok a scalar."""
-    dims = tuple((f"i{axis}", length) for axis, length in enumerate(new.shape))
-    index = tuple(Dim(*d) for d in dims)
-    reads = (Read("ok", (), ok), Read("new", index, new), Read("old", index, old))
-    body = select(*(read.value for read in reads))
-    return Nest(dims, reads, (Out("y", tuple(name for name, _ in dims), new.scalar, body),))
+    return elementwise(axes(new.shape), select, ok=ok, new=new, old=old)

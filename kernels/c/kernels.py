@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgetrain.compiler.contract import Contract
-from edgetrain.compiler.expr import Apply, Dim, lift, sub
+from edgetrain.compiler.expr import Apply, sub
 from edgetrain.compiler.kernel import Target
 from edgetrain.compiler.layout import ROW_MAJOR
-from edgetrain.compiler.nest import Nest, Out, Read, fold
+from edgetrain.compiler.nest import Nest, axes, reduction
 from edgetrain.compiler.program import Call
 from edgetrain.compiler.types import TensorType
 from edgetrain.kernels.c.nests import NestPrinter
@@ -79,10 +79,7 @@ class Units:
 
 def differences(kind: TensorType) -> Nest:
     """y = Σ (x − x) over a tensor of floats: 0 where all are finite, otherwise NaN."""
-    dims = tuple((f"i{axis}", length) for axis, length in enumerate(kind.shape))
-    read = Read("x", tuple(Dim(*dim) for dim in dims), kind)
-    total = fold("add", sub(read.value, read.value), lift(0.0, kind.scalar), kind.size)
-    return Nest(dims, (read,), (Out("y", (), kind.scalar, total.result, total),))
+    return reduction(axes(kind.shape), "add", lambda x: sub(x, x), 0.0, x=kind)
 
 
 def print_nest(
