@@ -66,6 +66,7 @@ Scalar: TypeAlias = Int | Float
 FLOAT16 = Float(16)
 FLOAT32 = Float(32)
 BOOL = Int(0, 1)
+INT32 = Int(-(2**31), 2**31 - 1)
 UINT32 = Int(0, 2**32 - 1)
 
 

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetrain.compiler.expr import (
-    PRIMITIVES,
     Apply,
     Const,
     Dim,
@@ -25,6 +24,7 @@ from edgetrain.compiler.expr import (
 )
 from edgetrain.compiler.layout import storage_dtype
 from edgetrain.compiler.nest import ACCUMULATOR, Fold, Nest, Out
+from edgetrain.compiler.primitives import PRIMITIVES
 from edgetrain.compiler.rounding import fused_multiply_add
 from edgetrain.compiler.types import Int
 from edgetrain.contraction import Contraction

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from edgetrain.compiler.expr import (
-    PRIMITIVES,
     Apply,
     Const,
     Expr,
@@ -13,9 +12,9 @@ from edgetrain.compiler.expr import (
     working_type,
 )
 from edgetrain.compiler.layout import storage_dtype
-from edgetrain.compiler.types import BOOL, Float, Int, Scalar
+from edgetrain.compiler.primitives import PRIMITIVES
+from edgetrain.compiler.types import BOOL, INT32, Float, Scalar
 
-_INT32 = Int(-(2**31), 2**31 - 1)
 # C99 has no literals for these, and its math.h does not belong to a freestanding implementation.
 _NOT_FINITE = {"inf": "(1.0f / 0.0f)", "-inf": "(-1.0f / 0.0f)", "nan": "(0.0f / 0.0f)"}
 
@@ -24,7 +23,7 @@ def compute_type(scalar: Scalar) -> str:
     """The C type in which values of `scalar` are computed."""
     if isinstance(scalar, Float):
         return {16: "et_half", 32: "float"}[scalar.bits]
-    return "int32_t" if _INT32.holds(scalar) else "int64_t"
+    return "int32_t" if INT32.holds(scalar) else "int64_t"
 
 
 def storage_type(scalar: Scalar) -> str:
@@ -50,7 +49,7 @@ def constant(value: int | float, scalar: Scalar) -> str:
             str(number)
             if number >= 0
             else f"({number + 1} - 1)"
-            if number == _INT32.lo
+            if number == INT32.lo
             else (f"({number})")
         )
     if number == -(2**63):

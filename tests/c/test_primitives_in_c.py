@@ -10,10 +10,11 @@ import pytest
 
 from edgetrain.board import load_board
 from edgetrain.compiler.errors import InputError
-from edgetrain.compiler.expr import PRIMITIVES, Const, Dim, Expr, apply, assume
+from edgetrain.compiler.expr import Const, Dim, Expr, apply, assume
 from edgetrain.compiler.graph import Graph, GraphBuilder
 from edgetrain.compiler.layout import storage_dtype
 from edgetrain.compiler.nest import Nest, Out, Read
+from edgetrain.compiler.primitives import PRIMITIVES
 from edgetrain.compiler.types import BOOL, FLOAT16, FLOAT32, Float, Int, Scalar, TensorType
 from edgetrain.link import open_link
 from tests.c.harness import BUILDS, Array, Pair, build_program, floats, make_program

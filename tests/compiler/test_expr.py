@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from edgetrain.compiler.errors import InputError
-from edgetrain.compiler.expr import PRIMITIVES, Apply, Const, Dim, Expr, Local, subexpressions
+from edgetrain.compiler.expr import Apply, Const, Dim, Expr, Local, subexpressions
 from edgetrain.compiler.layout import storage_dtype
 from edgetrain.compiler.nest import Nest, Out, Read
+from edgetrain.compiler.primitives import PRIMITIVES
 from edgetrain.compiler.types import BOOL, FLOAT32, Float, Int, Scalar, TensorType
 from edgetrain.executor import NestExecutor, Tensor
 from tests.compiler.scalars import PRIMITIVE_MEANINGS, Number, corners, primitive, same
