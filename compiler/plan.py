@@ -46,6 +46,13 @@ def plan(
     )
 
 
+def arena_bytes(graph: Graph) -> int:
+    """What `graph` alone needs of an arena."""
+    graph = _own_outputs(graph)
+    _, peak, _ = _allocate(graph, *_place_updates(graph))
+    return peak
+
+
 @dataclass
 class _Shared:
     """What the entries of a program have in common."""

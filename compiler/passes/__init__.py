@@ -4,6 +4,7 @@ from edgetrain.compiler.graph import Graph
 from edgetrain.compiler.passes.base import Pass
 from edgetrain.compiler.passes.common_nodes import CommonNodes
 from edgetrain.compiler.passes.dead_nodes import DeadNodes
+from edgetrain.compiler.passes.early_updates import EarlyUpdates
 from edgetrain.compiler.passes.fold_constants import Evaluate, FoldConstants
 from edgetrain.compiler.passes.fuse_maps import FuseMaps
 from edgetrain.compiler.passes.fused_steps import FuseSteps
@@ -36,6 +37,7 @@ def training_passes(features: frozenset[str], evaluate: Evaluate) -> tuple[Pass,
         JoinSiblings(),
         Postpone(),
         DeadNodes(),
+        EarlyUpdates(),
     )
 
 
