@@ -16,6 +16,15 @@ ACCUMULATOR = "acc"
 FOLDS = ("add", "max")
 
 
+def is_accumulator(expr: Expr) -> bool:
+    """Whether `expr` is the partial result of a fold."""
+    return isinstance(expr, Local) and expr.name == ACCUMULATOR
+
+
+def holds_accumulator(expr: Expr) -> bool:
+    return any(is_accumulator(node) for node in subexpressions(expr))
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
     """`local` is the element at `access` of an operand of type `type`.

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
 from edgetrain.compiler.expr import Apply, Const, Dim, Expr, Local, subexpressions
-from edgetrain.compiler.nest import Nest, Out, Read
+from edgetrain.compiler.nest import Nest, Out, Read, holds_accumulator, is_accumulator
 from edgetrain.compiler.types import Scalar
 from edgetrain.kernels.c.expressions import apply_text, compute_type, constant, storage_type
 from edgetrain.kernels.c.operand import Operand
@@ -74,7 +74,7 @@ class Elements:
             return False
         if lanes in self._nest.depends_on(expr):
             return True
-        return out is not None and lanes in out.dims and holds_accumulator(expr, self._reads)
+        return out is not None and lanes in out.dims and holds_accumulator(expr)
 
     def _type(self, scalar: Scalar, varies: bool) -> str:
         return self._unit.type(scalar) if varies else compute_type(scalar)
@@ -113,11 +113,11 @@ class Elements:
             return constant(expr.value, expr.type)
         if isinstance(expr, Dim):
             return _sum(self._bases[expr.name], point[expr.name])
-        if is_accumulator(expr, self._reads):
+        if is_accumulator(expr):
             assert out is not None
             acc = self._accumulator(out, point)
             return f"{acc}_sum" if finished and self._in_lanes(out) else acc
-        key = self._key(expr, point) if not holds_accumulator(expr, self._reads) else None
+        key = self._key(expr, point) if not holds_accumulator(expr) else None
         if key in self._names:
             return self._names[key]
         if isinstance(expr, Local):
@@ -125,19 +125,16 @@ class Elements:
             return self._names[self._key(expr, point)]
         assert isinstance(expr, Apply)
         for node in _shared(expr):
-            if not holds_accumulator(node, self._reads):
+            if not holds_accumulator(node):
                 self._variable(node, point)
         texts = [self._text(a, point, out, finished) for a in expr.args]
         in_fold = out is not None and not finished and self._in_lanes(out)
-        varying = [
-            self._varies(a, out) or (in_fold and holds_accumulator(a, self._reads))
-            for a in expr.args
-        ]
+        varying = [self._varies(a, out) or (in_fold and holds_accumulator(a)) for a in expr.args]
         if not any(varying):
             return apply_text(expr, texts)
         terms = [Term(t, v) for t, v in zip(texts, varying, strict=True)]
         count = self._count_at(point)
-        if in_fold and count is not None and holds_accumulator(expr, self._reads):
+        if in_fold and count is not None and holds_accumulator(expr):
             return self._unit.accumulate(expr, terms, count)
         return self._unit.apply(expr, terms, count)
 
@@ -260,14 +257,6 @@ class Elements:
 
 def arguments(expr: Expr) -> tuple[Expr, ...]:
     return expr.args if isinstance(expr, Apply) else ()
-
-
-def is_accumulator(expr: Expr, reads: Mapping[Expr, Read]) -> bool:
-    return isinstance(expr, Local) and expr not in reads
-
-
-def holds_accumulator(expr: Expr, reads: Mapping[Expr, Read]) -> bool:
-    return any(is_accumulator(e, reads) for e in subexpressions(expr))
 
 
 def _shared(expr: Apply) -> list[Expr]:

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from math import prod
 
-from edgetrain.compiler.expr import Apply, Const, Dim, Expr, Local, subexpressions
-from edgetrain.compiler.nest import Nest, Out
+from edgetrain.compiler.expr import Apply, Const, Dim, Expr, subexpressions
+from edgetrain.compiler.nest import Nest, Out, holds_accumulator
 from edgetrain.compiler.types import BOOL, Float, TensorType
 from edgetrain.kernels.c.tiling import Loop, Tiling
 from edgetrain.kernels.c.units import Unit
@@ -144,14 +144,9 @@ def _has(nest: Nest, node: Expr, lanes: str, along: bool, unit: Unit) -> bool:
     """Whether `unit` can compute `node`, if it varies from lane to lane."""
     if not isinstance(node, Apply):
         return True
-    varies = lanes in nest.depends_on(node) or (along and _accumulated(node, nest))
+    varies = lanes in nest.depends_on(node) or (along and holds_accumulator(node))
     known = node.type == BOOL or (isinstance(node.type, Float) and node.type.bits in unit.floats)
     return not varies or (node.op in unit.operations and known)
-
-
-def _accumulated(node: Expr, nest: Nest) -> bool:
-    reads = {read.local for read in nest.reads}
-    return any(isinstance(e, Local) and e.name not in reads for e in subexpressions(node))
 
 
 def _blocked(

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edgetrain.compiler.expr import Apply, Const, Dim, Expr, apply, substitute
-from edgetrain.compiler.nest import Fold, Out, Read
-from edgetrain.kernels.c.elements import Elements, arguments, holds_accumulator, is_accumulator
+from edgetrain.compiler.nest import Fold, Out, Read, holds_accumulator, is_accumulator
+from edgetrain.kernels.c.elements import Elements, arguments
 from edgetrain.kernels.c.expressions import compute_type, constant
 from edgetrain.kernels.c.tiling import Loop, Point, Tiling
 
@@ -96,10 +96,10 @@ class TilePrinter(Elements):
 
     def _settled(self, expr: Expr) -> list[Expr]:
         """The largest parts of `expr` that the open loops fix."""
-        if isinstance(expr, Const | Dim) or is_accumulator(expr, self._reads):
+        if isinstance(expr, Const | Dim) or is_accumulator(expr):
             return []
         open_ = set(self._dims_of(expr)) <= self._widths.keys()
-        if not open_ or holds_accumulator(expr, self._reads):
+        if not open_ or holds_accumulator(expr):
             return [part for a in arguments(expr) for part in self._settled(a)]
         return [expr]
 
