@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from edgetrain.compiler.contract import Contract
-from edgetrain.compiler.expr import Apply
 from edgetrain.compiler.nest import Fold, Nest
 from edgetrain.compiler.types import Float
 
@@ -50,9 +49,7 @@ class Target:
         """What plain code does: fused where there is an instruction for it."""
         if fold is None or not isinstance(fold.type, Float):
             return None
-        product = isinstance(fold.term, Apply) and fold.term.op == "mul"
-        fused = fold.op == "add" and product and f"fma{fold.type.bits}" in self.features
-        return Contract(fused=fused)
+        return Contract(fused=bool(fold.factors) and f"fma{fold.type.bits}" in self.features)
 
 
 def _with_contracts(nest: Nest, contracts: tuple[Contract | None, ...]) -> Nest:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import prod
 
 from edgetrain.compiler.contract import Contract
-from edgetrain.compiler.expr import Dim, Expr, Local, lift, subexpressions
+from edgetrain.compiler.expr import Apply, Dim, Expr, Local, apply, lift, subexpressions
 from edgetrain.compiler.types import Float, Int, Scalar, TensorType
 
 ACCUMULATOR = "acc"
@@ -60,6 +60,26 @@ class Fold:
     def result(self) -> Local:
         """The finished fold, as the body of its output names it."""
         return Local(ACCUMULATOR, self.type)
+
+    @property
+    def factors(self) -> tuple[Expr, ...]:
+        """The factors of the products that are summed; none where the fold sums no products."""
+        term = self.term
+        if self.op == "add" and isinstance(term, Apply) and term.op == "mul":
+            return term.args
+        return ()
+
+    @property
+    def fused(self) -> bool:
+        """Whether its contract joins each product to the sum in one rounding."""
+        return self.contract is not None and self.contract.fused
+
+    @property
+    def following(self) -> Expr:
+        """The partial result after `result`: with one more term."""
+        if self.fused:
+            return apply("fma", *self.factors, self.result)
+        return apply(self.op, self.result, self.term)
 
 
 def fold(op: str, term: Expr, init: Expr, turns: int, within: Int | None = None) -> Fold:
@@ -229,6 +249,8 @@ def _check_fold(out: Out) -> None:
     assert fold is not None
     if fold.op not in FOLDS:
         raise TypeError(f"{out.name}: no fold by {fold.op}")
+    if fold.fused and not fold.factors:
+        raise TypeError(f"{out.name}: only a sum of products is fused")
     # How far the terms may lead is what the fold's maker knows; where it starts, anybody can see.
     if not _holds(fold.type, fold.init.type):
         raise TypeError(f"{out.name}: {fold.type} does not hold {fold.init.type}")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgetrain.compiler.expr import Apply, Const, Dim, Local
+from edgetrain.compiler.expr import Const, Dim, Local
 from edgetrain.compiler.layout import storage_dtype
 from edgetrain.compiler.nest import Nest, Out
 from edgetrain.compiler.types import Int
@@ -32,14 +32,13 @@ class Contraction:
     def of(nest: Nest, out: Out, fixed: Mapping[int, Array]) -> "Contraction | None":
         """The contraction that `out` is with the constant operands `fixed`, or None."""
         fold, folded = out.fold, nest.folded_dims(out)
-        if fold is None or fold.op != "add" or len(folded) != 1 or len(out.dims) != 1:
+        if fold is None or not fold.factors or not isinstance(fold.type, Int):
             return None
-        term = fold.term
-        if not (isinstance(term, Apply) and term.op == "mul" and isinstance(fold.type, Int)):
+        if len(folded) != 1 or len(out.dims) != 1:
             return None
         k, n = (Dim(name, nest.sizes[name]) for name in (folded[0], out.dims[0]))
         position = {read.local: i for i, read in enumerate(nest.reads)}
-        factors = [position[a.name] for a in term.args if isinstance(a, Local)]
+        factors = [position[a.name] for a in fold.factors if isinstance(a, Local)]
         data = [i for i in factors if nest.reads[i].access == (k,)]
         weights = [i for i in factors if i in fixed and nest.reads[i].access in ((k, n), (n, k))]
         if len(data) != 1 or len(weights) != 1:

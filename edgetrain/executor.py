@@ -101,14 +101,12 @@ class _OutPlan:
         folded = nest.folded_dims(out)
         self._contraction = Contraction.of(nest, out, fixed)
         self._init = _Evaluator(nest, out.fold.init, out.dims, (), fixed)
-        # A fused contract joins each product to the sum in one rounding.
         contract = out.fold.contract
         self._lanes = contract.lanes if contract is not None and folded else 1
         terms: tuple[Expr, ...] = (out.fold.term,)
         self._step = _STEP[out.fold.op]
-        if contract is not None and contract.fused:
-            assert isinstance(out.fold.term, Apply)
-            terms = out.fold.term.args
+        if out.fold.fused:
+            terms = out.fold.factors
             self._step = lambda total, a, b: fused_multiply_add(a, b, total)
         self._terms = [_Evaluator(nest, term, out.dims, folded, fixed) for term in terms]
         self._turns: list[Turn] = list(product(*(range(nest.sizes[d]) for d in folded)))

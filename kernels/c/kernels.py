@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgetrain.compiler.contract import Contract
-from edgetrain.compiler.expr import Apply, sub
+from edgetrain.compiler.expr import sub
 from edgetrain.compiler.kernel import Target
 from edgetrain.compiler.layout import ROW_MAJOR
 from edgetrain.compiler.nest import Nest, axes, reduction
@@ -43,13 +43,10 @@ class VectorKernel:
         if found is None:
             return None
         lanes = {out.name: sums(tiling, out) for tiling in found for out in tiling.outs}
-        contracts: list[Contract | None] = []
-        for out in nest.outs:
-            fold = out.fold
-            product = fold is not None and isinstance(fold.term, Apply) and fold.term.op == "mul"
-            contract = Contract(product, lanes[out.name])
-            contracts.append(None if fold is None else contract)
-        return tuple(contracts)
+        return tuple(
+            None if out.fold is None else Contract(bool(out.fold.factors), lanes[out.name])
+            for out in nest.outs
+        )
 
 
 KERNELS = tuple(VectorKernel(unit) for unit in VECTOR_UNITS)

@@ -6,7 +6,7 @@ time, its fields unrolled.
 
 from collections.abc import Sequence
 
-from edgetrain.compiler.expr import Apply, Dim, Expr, add, apply, lift, mul
+from edgetrain.compiler.expr import Dim, Expr, add, lift, mul
 from edgetrain.compiler.layout import Layout
 from edgetrain.compiler.nest import Fold, Nest, Out, Read
 from edgetrain.compiler.types import Int
@@ -173,15 +173,12 @@ class NestPrinter:
 
     def _accumulate(self, fold: Fold) -> None:
         acc = self._names[fold.result]
-        if fold.contract is not None and fold.contract.fused:
-            assert isinstance(fold.term, Apply)
-            self._line(f"{acc} = {self._value(apply('fma', *fold.term.args, fold.result))};")
-        elif fold.op == "max":
-            self._line(f"{acc} = {self._value(apply('max', fold.result, fold.term))};")
-        else:
+        if fold.op == "add" and isinstance(fold.type, Int):
             # The sum is known to fit; a typed addition would widen it for nothing.
             term = _cast(fold.term, compute_type(fold.type), self._value(fold.term))
             self._line(f"{acc} = {acc} + {term};")
+        else:
+            self._line(f"{acc} = {_bare(self._value(fold.following))};")
 
     def _packed_along(self, dim: str, wanted: Sequence[str]) -> list[str]:
         """The packed reads whose fields lie along `dim`."""

@@ -6,7 +6,7 @@ What the inner loops do not change is computed before them.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from edgetrain.compiler.expr import Apply, Const, Dim, Expr, apply, substitute
+from edgetrain.compiler.expr import Const, Dim, Expr, apply, substitute
 from edgetrain.compiler.nest import Fold, Out, Read, holds_accumulator, is_accumulator
 from edgetrain.kernels.c.elements import Elements, arguments
 from edgetrain.kernels.c.expressions import compute_type, constant
@@ -151,14 +151,8 @@ class TilePrinter(Elements):
             self._line(f"{kind} {self._accumulator(out, point)} = {init};")
 
     def _accumulate(self, out: Out, fold: Fold, point: Point) -> None:
-        acc = self._accumulator(out, point)
-        if fold.contract is not None and fold.contract.fused:
-            assert isinstance(fold.term, Apply)
-            total = apply("fma", *fold.term.args, fold.result)
-        else:
-            total = apply(fold.op, fold.result, fold.term)
-        text = self._text(total, point, out)
-        self._line(f"{acc} = {text};")
+        text = self._text(fold.following, point, out)
+        self._line(f"{self._accumulator(out, point)} = {text};")
 
     def _finish(self, out: Out) -> None:
         assert out.fold is not None

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgetrain.compiler.contract import Contract
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.expr import Apply, Const, Dim, Expr, Local, add, lift, sub
 from edgetrain.compiler.graph import Graph, GraphBuilder, Node, State, Value, check_array
@@ -72,6 +73,7 @@ REFUSED: dict[str, Callable[[], object]] = {
     ),
     "a body that depends on a folded dim": lambda: a_fold(SUM, add(SUM.result, J)),
     "a body that reads along a folded dim": lambda: a_fold(SUM, add(SUM.result, M.value)),
+    "a fused sum of no products": lambda: a_fold(replace(SUM, contract=Contract(fused=True))),
     "an init that depends on a folded dim": lambda: a_fold(replace(SUM, init=J)),
     "an accumulator of another type": lambda: a_fold(SUM, Local("acc", SMALL)),
     "an accumulator in the term": lambda: a_fold(replace(SUM, term=SUM.result)),
