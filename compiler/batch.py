@@ -9,7 +9,7 @@ from dataclasses import replace
 from edgetrain.compiler.expr import Dim, Expr, lift, mul
 from edgetrain.compiler.graph import Graph, GraphBuilder, Node, Value
 from edgetrain.compiler.nest import Fold, Nest, axes, elementwise, fold
-from edgetrain.compiler.types import Float, TensorType
+from edgetrain.compiler.types import TensorType
 
 BATCH = "b"
 """The name of the dim over the samples."""
@@ -100,8 +100,7 @@ def _sum(kind: TensorType) -> Nest:
 
 
 def _total(term: Expr, size: int) -> Fold:
-    kind = term.type
-    return fold("add", term, lift(0.0, kind) if isinstance(kind, Float) else lift(0), size)
+    return fold("add", term, lift(0, term.type), size)
 
 
 def _batched(kind: TensorType, size: int) -> TensorType:

@@ -7,7 +7,7 @@ from numpy.random import Generator
 from edgetrain.compiler.expr import Dim, Expr, lift, mul
 from edgetrain.compiler.nest import Nest, Out, Read, fold
 from edgetrain.compiler.ops.registry import Example, register
-from edgetrain.compiler.types import FLOAT32, Float, Int, TensorType
+from edgetrain.compiler.types import FLOAT32, Int, TensorType
 
 if TYPE_CHECKING:
     from edgetrain.compiler.graph import GraphBuilder, Node, Value
@@ -46,7 +46,7 @@ def matmul(
     k, n = Dim("k", k_size), Dim("n", n_size)
     x_read, w_read = Read("x", (k,), x), Read("w", (k, n), w)
     reads = [x_read, w_read]
-    init: Expr = lift(0.0, w.scalar) if isinstance(w.scalar, Float) else lift(0)
+    init: Expr = lift(0, w.scalar)
     if b is not None:
         reads.append(Read("b", (n,), b))
         init = reads[-1].value
