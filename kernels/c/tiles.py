@@ -52,8 +52,13 @@ class TilePrinter(Elements):
         whole = size - size % loop.step
         if whole == size > loop.step and self._reads_past(loop):
             whole -= loop.step  # the last rows must not be read past their end
-        if whole == loop.step:
+        if whole == loop.step == size:
+            self._block(level, "0", size, 0)
+        elif whole == loop.step:
+            # In braces, so that the rest has names of its own.
+            self._line("{")
             self._block(level, "0", loop.step, 0)
+            self._line("}")
         elif whole:
             variable = f"d_{loop.dim}"
             self._line(
