@@ -4,6 +4,8 @@ from edgetrain.compiler.ops import (
     activation,
     arithmetic,
     dense,
+    goodness,
+    label,
     loss,
     loss_scale,
     optimiser,
@@ -12,6 +14,7 @@ from edgetrain.compiler.ops import (
     random,
     schedule,
     selection,
+    softmax,
 )
 from edgetrain.compiler.ops.registry import OPS, Example, Op
 
@@ -22,6 +25,8 @@ __all__ = [
     "activation",
     "arithmetic",
     "dense",
+    "goodness",
+    "label",
     "loss",
     "loss_scale",
     "optimiser",
@@ -30,4 +35,5 @@ __all__ = [
     "random",
     "schedule",
     "selection",
+    "softmax",
 ]

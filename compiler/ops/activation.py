@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from edgetrain.compiler.graph import GraphBuilder, Node, Value
 
 
-def _along(x: TensorType) -> tuple[Dim]:
-    (size,) = x.shape
-    return (Dim("n", size),)
+def _along(x: TensorType) -> tuple[Dim, ...]:
+    """The dims of a vector, or of as many rows of one."""
+    return tuple(Dim(name, size) for name, size in zip("jn"[-len(x.shape) :], x.shape, strict=True))
 
 
 def _pair_example(rng: Generator) -> Example:

@@ -64,3 +64,13 @@ def _scale_example(rng: Generator) -> Example:
 def scale(x: TensorType, *, factor: float) -> Nest:
     """y = x·factor, element by element."""
     return elementwise(axes(x.shape), lambda x: mul(x, factor), x=x)
+
+
+def _mix_example(rng: Generator) -> Example:
+    return Example(_same_example(rng).operands, {"p": 0.75, "q": -0.5})
+
+
+@register("mix", _mix_example)
+def mix(a: TensorType, b: TensorType, *, p: float, q: float) -> Nest:
+    """y = p·a + q·b, element by element, of one shape."""
+    return elementwise(axes(a.shape), lambda a, b: add(mul(a, p), mul(b, q)), a=a, b=b)

@@ -1,5 +1,6 @@
 """Fully connected layers."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from numpy.random import Generator
@@ -87,3 +88,52 @@ def outer(x: TensorType, d: TensorType) -> Nest:
     body = mul(x_read.value, d_read.value)
     dims = (("k", k.size), ("n", n.size))
     return Nest(dims, (x_read, d_read), (Out("y", ("k", "n"), body.type, body),))
+
+
+def _rows_example(rng: Generator) -> Example:
+    j, k, n = (int(v) for v in rng.integers(1, 20, 3))
+    return Example((TensorType((j, k), FLOAT32), TensorType((k, n), FLOAT32)))
+
+
+def _rows_gradient(
+    b: "GraphBuilder", node: "Node", d: "Value", needed: tuple[bool, ...]
+) -> "tuple[Value | None, ...]":
+    """dW = xᵀ d; of x there is none."""
+    x, _ = node.inputs
+    return None, b.apply("outer_sum", x, d) if needed[1] else None
+
+
+@register("matmul_rows", _rows_example, _rows_gradient)
+def matmul_rows(x: TensorType, w: TensorType) -> Nest:
+    """y[j,n] = Σ_k x[j,k]·w[k,n]; x (J, K), w (K, N), floats."""
+    return _product(("j", "n"), "k", {"x": "jk", "w": "kn"}, x=x, w=w)
+
+
+def _outer_sum_example(rng: Generator) -> Example:
+    j, k, n = (int(v) for v in rng.integers(1, 20, 3))
+    return Example((TensorType((j, k), FLOAT32), TensorType((j, n), FLOAT32)))
+
+
+@register("outer_sum", _outer_sum_example)
+def outer_sum(x: TensorType, d: TensorType) -> Nest:
+    """y[k,n] = Σ_j x[j,k]·d[j,n]; x (J, K), d (J, N), floats."""
+    return _product(("k", "n"), "j", {"x": "jk", "d": "jn"}, x=x, d=d)
+
+
+def _product(
+    kept: tuple[str, str], folded: str, axes: Mapping[str, str], /, **operands: TensorType
+) -> Nest:
+    """The sum over `folded` of the product of both operands, whose axes are named."""
+    sizes = {
+        axis: size
+        for name, kind in operands.items()
+        for axis, size in zip(axes[name], kind.shape, strict=True)
+    }
+    reads = [
+        Read(name, tuple(Dim(axis, sizes[axis]) for axis in axes[name]), kind)
+        for name, kind in operands.items()
+    ]
+    left, right = (read.value for read in reads)
+    total = fold("add", mul(left, right), lift(0.0, left.type), sizes[folded])
+    dims = tuple((axis, sizes[axis]) for axis in (*kept, folded))
+    return Nest(dims, tuple(reads), (Out("y", kept, total.type, total.result, total),))

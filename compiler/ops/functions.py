@@ -167,3 +167,10 @@ def quarter_sine(x: Expr) -> Expr:
 def sigmoid(x: Expr) -> Expr:
     """1/(1 + exp(−x)) in FLOAT32."""
     return div(1.0, add(exp(mul(x, -1.0)), 1.0))
+
+
+@in_float32
+def softplus(x: Expr) -> Expr:
+    """log(1 + eˣ) in FLOAT32."""
+    size = maximum(x, mul(x, -1.0))
+    return add(maximum(x, 0.0), log(add(exp_of_negative(mul(size, -1.0)), 1.0)))

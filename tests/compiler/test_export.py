@@ -24,6 +24,8 @@ POSITIVE = {
     "cross_entropy": "s",
     "cross_entropy_gradient": "s",
     "reciprocal": "s",
+    "divide_by": "s",
+    "inverse_length": "s",
     "adam_rate": "q",
     "adam_norm": "q",
     "adam": "vs",

@@ -4,6 +4,8 @@ from edgetrain.compiler.onnx_io.expansions import (
     activation,
     arithmetic,
     dense,
+    goodness,
+    label,
     loss,
     loss_scale,
     optimiser,
@@ -12,6 +14,7 @@ from edgetrain.compiler.onnx_io.expansions import (
     random,
     schedule,
     selection,
+    softmax,
 )
 from edgetrain.compiler.onnx_io.expansions.registry import EXPANSIONS, INEXPRESSIBLE
 
@@ -21,6 +24,8 @@ __all__ = [
     "activation",
     "arithmetic",
     "dense",
+    "goodness",
+    "label",
     "loss",
     "loss_scale",
     "optimiser",
@@ -29,4 +34,5 @@ __all__ = [
     "random",
     "schedule",
     "selection",
+    "softmax",
 ]

@@ -23,3 +23,10 @@ def scale(e: Emitter, node: Node, x: str) -> str:
 @expands("add")
 def add(e: Emitter, node: Node, a: str, b: str) -> str:
     return e.node("Add", a, b)
+
+
+@expands("mix")
+def mix(e: Emitter, node: Node, a: str, b: str) -> str:
+    kind = node.inputs[0].type.scalar
+    p, q = (e.number(node.attributes[name], kind) for name in "pq")
+    return e.node("Add", e.node("Mul", a, p), e.node("Mul", b, q))

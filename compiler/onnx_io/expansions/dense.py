@@ -20,3 +20,13 @@ def matmul_t(e: Emitter, node: Node, d: str, w: str) -> str:
 def outer(e: Emitter, node: Node, x: str, d: str) -> str:
     row = e.node("Unsqueeze", d, e.integers(-2))
     return e.node("Mul", column(e, x), row)
+
+
+@expands("matmul_rows")
+def matmul_rows(e: Emitter, node: Node, x: str, w: str) -> str:
+    return e.node("MatMul", x, w)
+
+
+@expands("outer_sum")
+def outer_sum(e: Emitter, node: Node, x: str, d: str) -> str:
+    return e.node("Einsum", x, d, equation="...jk,...jn->...kn")

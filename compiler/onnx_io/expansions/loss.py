@@ -2,25 +2,19 @@
 
 from edgetrain.compiler.graph import Node
 from edgetrain.compiler.onnx_io.emitter import Emitter, element_type
-from edgetrain.compiler.onnx_io.expansions.registry import expands, spread, total
+from edgetrain.compiler.onnx_io.expansions.registry import expands, is_label, spread, total
 from edgetrain.compiler.types import Scalar
-
-
-def _is_label(e: Emitter, node: Node, position: int, label: str, classes: int) -> str:
-    """Which class is the labelled one, operand `position`; a single output stands for class 1."""
-    indices = range(classes) if classes > 1 else (1,)
-    return e.node("Equal", e.integers(*indices), spread(e, node, position, label))
 
 
 def _picked(e: Emitter, node: Node, label: str, z: str) -> str:
     """z[label], of operands (label, z …)."""
     kind = node.inputs[1].type
-    is_label = _is_label(e, node, 0, label, kind.shape[-1])
-    return total(e, e.node("Where", is_label, z, e.number(0, kind.scalar)))
+    wanted = is_label(e, node, 0, label, kind.shape[-1])
+    return total(e, e.node("Where", wanted, z, e.number(0, kind.scalar)))
 
 
-def _one_hot(e: Emitter, is_label: str, scalar: Scalar) -> str:
-    return e.node("Cast", is_label, to=element_type(scalar))
+def _one_hot(e: Emitter, wanted: str, scalar: Scalar) -> str:
+    return e.node("Cast", wanted, to=element_type(scalar))
 
 
 @expands("greatest")
@@ -46,7 +40,7 @@ def cross_entropy(e: Emitter, node: Node, label: str, z: str, m: str, s: str) ->
 @expands("cross_entropy_gradient")
 def cross_entropy_gradient(e: Emitter, node: Node, exps: str, s: str, label: str) -> str:
     kind = node.inputs[0].type
-    wanted = _one_hot(e, _is_label(e, node, 2, label, kind.shape[-1]), kind.scalar)
+    wanted = _one_hot(e, is_label(e, node, 2, label, kind.shape[-1]), kind.scalar)
     return e.node("Sub", e.node("Div", exps, spread(e, node, 1, s)), wanted)
 
 
@@ -70,8 +64,8 @@ def _violations(e: Emitter, node: Node, label: str, z: str) -> str:
     zero, one = (e.number(value, kind.scalar) for value in (0, 1))
     picked = spread(e, node, 0, _picked(e, node, label, z))
     margin = e.node("Add", e.node("Sub", z, picked), one)
-    is_label = _is_label(e, node, 0, label, kind.shape[-1])
-    return e.node("Where", is_label, zero, e.node("Relu", margin))
+    wanted = is_label(e, node, 0, label, kind.shape[-1])
+    return e.node("Where", wanted, zero, e.node("Relu", margin))
 
 
 @expands("hinge")
@@ -88,15 +82,15 @@ def hinge_active(e: Emitter, node: Node, label: str, z: str, _again: str) -> str
 
 @expands("hinge_gradient")
 def hinge_gradient(e: Emitter, node: Node, label: str, active: str, count: str) -> str:
-    is_label = _is_label(e, node, 0, label, node.inputs[1].type.shape[-1])
-    return e.node("Where", is_label, e.node("Neg", spread(e, node, 2, count)), active)
+    wanted = is_label(e, node, 0, label, node.inputs[1].type.shape[-1])
+    return e.node("Where", wanted, e.node("Neg", spread(e, node, 2, count)), active)
 
 
 @expands("binary_cross_entropy")
 def binary_cross_entropy(e: Emitter, node: Node, label: str, z: str) -> str:
     kind = node.inputs[1].type
     soft = e.node("Softplus", e.node("Neg", e.node("Abs", z)))
-    wanted = _one_hot(e, _is_label(e, node, 0, label, kind.shape[-1]), kind.scalar)
+    wanted = _one_hot(e, is_label(e, node, 0, label, kind.shape[-1]), kind.scalar)
     linear = e.node("Sub", e.node("Relu", z), e.node("Mul", z, wanted))
     return total(e, e.node("Add", linear, soft))
 
@@ -104,5 +98,5 @@ def binary_cross_entropy(e: Emitter, node: Node, label: str, z: str) -> str:
 @expands("binary_cross_entropy_gradient")
 def binary_cross_entropy_gradient(e: Emitter, node: Node, label: str, z: str) -> str:
     kind = node.inputs[1].type
-    wanted = _one_hot(e, _is_label(e, node, 0, label, kind.shape[-1]), kind.scalar)
+    wanted = _one_hot(e, is_label(e, node, 0, label, kind.shape[-1]), kind.scalar)
     return e.node("Sub", e.node("Sigmoid", z), wanted)

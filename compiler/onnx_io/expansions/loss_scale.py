@@ -2,7 +2,7 @@
 
 from edgetrain.compiler.graph import Node
 from edgetrain.compiler.onnx_io.emitter import Emitter, element_type
-from edgetrain.compiler.onnx_io.expansions.registry import at_most, expands
+from edgetrain.compiler.onnx_io.expansions.registry import at_most, expands, spread
 from edgetrain.compiler.ops.loss_scale import GREATEST, LEAST, PATIENCE, STEPS
 from edgetrain.compiler.types import BOOL, FLOAT32
 
@@ -13,7 +13,7 @@ def _is_set(e: Emitter, flag: str) -> str:
 
 @expands("scale_by")
 def scale_by(e: Emitter, node: Node, x: str, s: str) -> str:
-    return e.node("Mul", x, s)
+    return e.node("Mul", x, spread(e, node, 1, s))
 
 
 @expands("reciprocal")

@@ -55,3 +55,9 @@ def at_least(e: Emitter, x: str, least: str) -> str:
 def at_most(e: Emitter, x: str, most: str) -> str:
     """The integers `x`, or `most` where that is less."""
     return e.node("Where", e.node("Less", most, x), most, x)
+
+
+def is_label(e: Emitter, node: Node, position: int, label: str, classes: int) -> str:
+    """Which class is the labelled one, operand `position`; a single output stands for class 1."""
+    indices = range(classes) if classes > 1 else (1,)
+    return e.node("Equal", e.integers(*indices), spread(e, node, position, label))
