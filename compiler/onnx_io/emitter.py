@@ -9,6 +9,9 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from edgetrain.compiler.types import Float, Scalar, TensorType
 
+UNSIGNED_WORD = int(TensorProto.UINT32)
+"""For arithmetic modulo 2^32."""
+
 
 def element_dtype(scalar: Scalar) -> np.dtype[Any]:
     """All integers are INT64 in the file: exact, and every operator that is used has it."""
