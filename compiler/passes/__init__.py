@@ -6,6 +6,7 @@ from edgetrain.compiler.passes.common_nodes import CommonNodes
 from edgetrain.compiler.passes.dead_nodes import DeadNodes
 from edgetrain.compiler.passes.early_updates import EarlyUpdates
 from edgetrain.compiler.passes.fold_constants import Evaluate, FoldConstants
+from edgetrain.compiler.passes.fuse_into_fold import FuseIntoFold
 from edgetrain.compiler.passes.fuse_maps import FuseMaps
 from edgetrain.compiler.passes.fused_steps import FuseSteps
 from edgetrain.compiler.passes.join_siblings import JoinSiblings
@@ -34,6 +35,7 @@ def training_passes(features: frozenset[str], evaluate: Evaluate) -> tuple[Pass,
         fuse,
         Recompute(),
         fuse,
+        FuseIntoFold(),
         JoinSiblings(),
         Postpone(),
         DeadNodes(),
