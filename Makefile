@@ -32,11 +32,11 @@ bench: $(VENV)/dev.stamp  ## measure speed and sizes
 fuzz: $(VENV)/dev.stamp  ## verify training programs of every kind for MINUTES (10), going on where the last run ended
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --jobs $(JOBS) --minutes $(MINUTES)
 
-experiments: $(VENV)/dev.stamp  ## learn MNIST in FP16 as a Cortex-M55 does, beside PyTorch (minutes; data in EDGETRAIN_DATA)
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tools.mnist --jobs $(JOBS)
+experiments: $(VENV)/dev.stamp  ## regenerate docs/experiments.md (hours), going on where it ended; ONLY=REGEX: a part, KEEP=1: what is new
+	OPENBLAS_NUM_THREADS=1 nice $(BIN)/python -m tools.experiments --jobs $(JOBS) --only '$(ONLY)' $(if $(KEEP),--keep)
 
 docs: $(VENV)/demo.stamp  ## bring the generated tables of README.md and docs/ up to date
-	$(BIN)/python tools/docs_tables.py
+	$(BIN)/python -m tools.docs_tables
 
 tools:  ## install compilers and emulators with apt (root or sudo; Debian and Ubuntu)
 	@tools/install-tools

@@ -1,4 +1,4 @@
-"""Rewrites the tables of README.md and docs/ that are read from the registries.
+"""Rewrites the tables of README.md and docs/ that are read from the registries, or from results.
 
 A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`; NAME is a key of TABLES.
 `make docs` runs this; a test fails where a table is out of date.
@@ -6,19 +6,16 @@ A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`; NAME 
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from edgetrain.board import Board, all_boards
 from edgetrain.compiler.ops import OPS
+from tools.experiments.page import TABLES as EXPERIMENTS
+from tools.markdown import table
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _REGION = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _runs_on(board: Board) -> str:
@@ -33,15 +30,15 @@ def boards() -> str:
         (f"`{board.name}`", board.description, board.core, _runs_on(board), board.silicon)
         for board in all_boards()
     ]
-    return _table(("board", "what it is", "core", "emulators", "silicon"), rows)
+    return table(("board", "what it is", "core", "emulators", "silicon"), rows)
 
 
 def ops() -> str:
     rows = [(f"`{name}`", op.summary) for name, op in sorted(OPS.items())]
-    return _table(("op", "meaning"), rows)
+    return table(("op", "meaning"), rows)
 
 
-TABLES: dict[str, Callable[[], str]] = {"boards": boards, "ops": ops}
+TABLES: dict[str, Callable[[], str]] = {"boards": boards, "ops": ops, **EXPERIMENTS}
 
 
 def documents() -> list[Path]:

@@ -1,0 +1,122 @@
+"""The experiments: a small slice of each, how results are kept, and that the page shows them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support import needs_tool
+from tools.experiments import store
+from tools.experiments.page import curves
+from tools.experiments.page.results import spread
+from tools.experiments.registry import EXPERIMENTS, Unit, units
+
+pytest.importorskip("torch", reason="experiments need `pip install 'edgetrain[train]'`")
+
+from tools.experiments import digits, mnist
+from tools.experiments.__main__ import MODULES
+
+UNIT = Unit("mnist", {"rule": "sgd", "samples": 1}, 0)
+
+
+@pytest.mark.parametrize("rule", ["sgd", "adam"])
+def test_a_slice_of_mnist(data_dir: Path, monkeypatch: pytest.MonkeyPatch, rule: str) -> None:
+    """PyTorch learns the same, to two test images in a thousand."""
+    some = digits.test_digits()[:1000]
+    monkeypatch.setattr(mnist, "test_digits", lambda: some)
+    monkeypatch.setattr(mnist, "RATES", (2.0**-10, 2.0**-6))
+    monkeypatch.setattr(mnist, "PAUSES", 2)
+    case = {"precision": "fp32", "rule": rule, "samples": 800}
+    device, pytorch = (
+        EXPERIMENTS["mnist"].run({"learner": learner, **case}, 1)
+        for learner in ("device", "pytorch")
+    )
+    assert device["rate"] == pytorch["rate"]
+    assert [step for step, _ in device["curve"]] == [step for step, _ in pytorch["curve"]]
+    assert device["accuracy"] == pytest.approx(pytorch["accuracy"], abs=0.2)
+    assert device["accuracy"] > 40
+
+
+def test_a_slice_of_its_costs(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs_tool("qemu-system-arm")
+    monkeypatch.setattr(mnist, "COUNTED", 3)
+    case = {"rule": "sgd", "board": "mps2-an386", "schedule": "constant"}
+    found = EXPERIMENTS["mnist-cost"].run({"precision": "fp32", **case}, 0)
+    assert found["differ"] == 0
+    parameters = 196 * 64 + 64 + 64 * 10 + 10
+    assert found["state_bytes"] == 4 * parameters
+    assert found["step"] > 2 * found["infer"] > 0
+    refused = EXPERIMENTS["mnist-cost"].run({"precision": "fp16", **case}, 0)
+    assert "FLOAT16" in refused["refused"]
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of results of its own."""
+    monkeypatch.setattr(store, "KEPT", tmp_path / "build" / "results.jsonl")
+    monkeypatch.setattr(store, "COMMITTED", tmp_path / "experiments.json")
+    return tmp_path
+
+
+def test_a_run_goes_on_where_it_ended(empty: Path) -> None:
+    store.keep(UNIT, {"accuracy": 1.0})
+    with store.KEPT.open("a") as file:
+        file.write('{"experiment": "mnist", "para')
+    assert store.done(keep=False) == {store.unit_key(UNIT)}
+
+
+def test_results_of_other_code_are_run_again(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = store.unit_key(UNIT)
+    store.keep(UNIT, {"accuracy": 1.0})
+    store.commit_results([key])
+    monkeypatch.setattr(store, "_present", lambda: ("7654321", "other"))
+    assert store.done(keep=False) == set()
+    assert store.done(keep=True) == {key}
+    # Until there is a new one, the old result stays on the page.
+    store.commit_results([key])
+    assert store.load(store.COMMITTED)[key].result == {"accuracy": 1.0}
+    store.keep(UNIT, {"accuracy": 2.0})
+    store.commit_results([key])
+    (record,) = json.loads(store.COMMITTED.read_text())
+    assert (record["result"], record["commit"]) == ({"accuracy": 2.0}, "7654321")
+
+
+def test_results_that_nothing_makes_any_more_leave_the_page(empty: Path) -> None:
+    store.keep(UNIT, {"accuracy": 1.0})
+    store.commit_results([])
+    assert store.load(store.COMMITTED) == {}
+
+
+def test_the_committed_results_are_of_committed_code() -> None:
+    known = {store.unit_key(unit) for unit in units()}
+    records = store.load(store.COMMITTED)
+    assert records.keys() <= known
+    assert [key for key, record in records.items() if "+" in record.commit] == []
+    assert [key for key, record in records.items() if record.result.get("differ")] == []
+    assert {module.__name__ for module in MODULES} >= {mnist.__name__}
+
+
+def test_the_curves_show_the_committed_results() -> None:
+    figures = list(curves.figures())
+    assert [figure.name for figure in figures if not figure.up_to_date] == [], "make experiments"
+    drawn = {path.stem for path in curves.FOLDER.glob("*.svg")}
+    assert drawn == {figure.name for figure in figures}
+
+
+def test_the_same_curve_is_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(curves, "FOLDER", tmp_path)
+    line = curves.Line("sgd", (1, 2), (50.0, 60.0), (49.0, 59.0), (51.0, 61.0))
+    figure = curves.Figure("mnist", "MNIST", "samples", "accuracy", (line,))
+    files = []
+    for _ in range(2):
+        curves.draw(figure)
+        files.append((tmp_path / "mnist.svg").read_bytes())
+    assert files[0] == files[1]
+    assert figure.up_to_date
+
+
+def test_spread() -> None:
+    assert spread([94.0, 95.0, 96.0], ".1f") == "95.0 (94.0–96.0)"
+    assert spread([1.0, 1.0]) == "1.00"
+    assert spread([]) == "–"
