@@ -106,6 +106,18 @@ def mul(a: Operand, b: Operand) -> Expr:
     return apply("mul", a, b)
 
 
+def as_float(a: Expr) -> Expr:
+    """A float as it is; an integer of at most 24 bits as the equal FLOAT32."""
+    return to_float(a) if isinstance(a.type, Int) else a
+
+
+def product(a: Expr, b: Expr) -> Expr:
+    """a·b; an integer beside a float becomes one first."""
+    if isinstance(a.type, Int) and isinstance(b.type, Int):
+        return mul(a, b)
+    return mul(as_float(a), as_float(b))
+
+
 def minimum(a: Operand, b: Operand) -> Expr:
     return apply("min", a, b)
 

@@ -200,10 +200,14 @@ class GraphBuilder:
         return results
 
     def inline(self, graph: Graph, *operands: Value) -> tuple[Value, ...]:
-        """The outputs of a stateless `graph` applied to `operands`."""
-        if graph.states:
-            raise ValueError("a graph with state cannot be inlined")
+        """The outputs of `graph` applied to `operands`; states that it only reads become states
+        here, of the same names."""
+        if any(state.next != state.current for state in graph.states):
+            raise ValueError("a graph that updates states cannot be inlined")
         known = dict(zip(graph.inputs, operands, strict=True))
+        for state in graph.states:
+            current = state.current
+            known[current] = self.state(current.name, state.initial, current.type.scalar)
         known = self.append(graph.nodes, {**known, **self.constants_of(graph)})
         return tuple(known[v] for v in graph.outputs)
 

@@ -211,7 +211,8 @@ def elementwise(
 ) -> Nest:
     """y = `body` of an element of every operand, at each index of `dims`.
 
-    An operand has the shape of `dims`, or is a scalar; an absent one (None) is no argument either.
+    An operand has the shape of the last dims, a scalar of none of them; an absent one (None) is no
+    argument either.
     """
     reads = _elements(dims, operands)
     value = body(*(read.value for read in reads))
@@ -237,7 +238,8 @@ def reduction(
 
 def _elements(dims: tuple[Dim, ...], operands: Mapping[str, TensorType | None]) -> tuple[Read, ...]:
     present = {name: kind for name, kind in operands.items() if kind is not None}
-    return tuple(Read(name, dims if kind.shape else (), kind) for name, kind in present.items())
+    own = {name: dims[len(dims) - len(kind.shape) :] for name, kind in present.items()}
+    return tuple(Read(name, own[name], kind) for name, kind in present.items())
 
 
 def _sizes(dims: Iterable[Dim]) -> tuple[tuple[str, int], ...]:

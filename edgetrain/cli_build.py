@@ -125,10 +125,13 @@ def setting(text: str) -> tuple[str, str]:
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16"]),
-    default="fp32",
-    show_default=True,
-    help="Of all numbers of a float model.",
+    metavar="P",
+    help="fp32 or fp16 of a float model; int8: 8-bit weights learn as they are.",
+)
+@click.option(
+    "--latent",
+    type=click.Choice(["int16", "int8", "fp16"]),
+    help="What a quantised model's weights are while they learn; int16 by default.",
 )
 @click.option(
     "--loss-scale", metavar="NUMBER", help="Of fp16: a power of two, or dynamic (the default)."
@@ -136,9 +139,7 @@ def setting(text: str) -> tuple[str, str]:
 @click.option(
     "--rounding",
     type=click.Choice(["nearest", "stochastic"]),
-    default="nearest",
-    show_default=True,
-    help="Of the parameters in fp16.",
+    help="Of what learns; nearest by default, of int8 stochastic.",
 )
 @click.option(
     "--seed",

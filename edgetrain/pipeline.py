@@ -120,7 +120,8 @@ def compile_model(
     target = load_board(board) if isinstance(board, str) else board
     features = frozenset(target.features)
     how = how or Learning()
-    imported = import_model(model, dequantise=dequantise)
+    imported = import_model(model, dequantise=dequantise, learnable=learn is not None)
+    how = replace(how, precision=_precision(imported, how.precision))
     if how.precision == "fp16":
         imported = _in_float16(imported, target)
     sources: tuple[Graph, ...] = (imported.graph,)
@@ -131,6 +132,7 @@ def compile_model(
         rule = find_rule(learn)
         how = rule.settle(how)
         sources = _learning_graphs(imported, rule, how)
+        imported = replace(imported, graph=sources[0])
         metadata["learn"] = {"rule": learn, **how.record()}
         if how.update != "all":
             everything = replace(how, update="all")
@@ -152,6 +154,24 @@ def compile_model(
     return runnable(compiled, sources)
 
 
+def _precision(model: ImportedModel, wanted: str | None) -> str:
+    """That of `model`, or as `wanted`.  Raises InputError where it cannot be had."""
+    own = model.precision
+    if own is None:
+        if wanted in (None, "fp32", "fp16"):
+            return wanted or "fp32"
+        raise InputError(
+            f"a float model does not compute in {wanted}",
+            remedy="train it quantised (Brevitas), or give fp32 or fp16",
+        )
+    if wanted in (None, own) or (wanted, own) == ("int8", "w8a8"):
+        return wanted or own
+    raise InputError(
+        f"the model is quantised as {own}, not {wanted}",
+        remedy="leave out --precision, or make it a float one with --dequantise",
+    )
+
+
 def _in_float16(model: ImportedModel, board: Board) -> ImportedModel:
     """`model` computing in FLOAT16; InputError where the board or the model cannot."""
     if not FP16_FEATURES.issubset(board.features):
@@ -171,7 +191,7 @@ def _learning_graphs(imported: ImportedModel, rule: Rule, how: Learning) -> tupl
             f"the model file is a training graph of the loss {imported.loss}, not {how.loss}",
             remedy=f"use --loss {imported.loss}",
         )
-    network = with_parameters(imported.graph, how.update)
+    network = with_parameters(imported.graph, how.update, imported.quantisation)
     infer = network if rule.infer is None else rule.infer(network, how)
     return infer, rule.apply(network, how)
 

@@ -35,9 +35,10 @@ def compile_project(
     batch: int = 1,
     update: str = "all",
     budget_ram: int | str | None = None,
-    precision: str = "fp32",
+    precision: str | None = None,
+    latent: str | None = None,
     loss_scale: float | str | None = None,
-    rounding: str = "nearest",
+    rounding: str | None = None,
     seed: int = 0,
     options: Mapping[str, float | str] | None = None,
     dequantise: bool = False,
@@ -51,8 +52,10 @@ def compile_project(
     which as many learn as fit (see `fit_update`; the stack is counted where an image is built).
 
     `precision`, fp32 or fp16, is that of all numbers of a float model; of fp16, `loss_scale` is a
-    power of two or `dynamic`, the default, and `rounding` that of the parameters: `nearest`, or
-    `stochastic` by random numbers of `seed`.  `options` are those of the rule (`edgetrain rules`).
+    power of two or `dynamic`, the default.  A quantised model is what it is, as w2a2; while it
+    learns, its weights are kept as `latent` numbers of int16, int8 or fp16 too.  `rounding` is that
+    of the parameters: `nearest`, or `stochastic` by random numbers of `seed`.  `options` are those
+    of the rule (`edgetrain rules`).
 
     `dequantise` makes a quantised model a float one (a CAN detector without its front end).
 
@@ -71,6 +74,7 @@ def compile_project(
         batch=batch,
         update=update,
         precision=precision,
+        latent=latent,
         loss_scale=loss_scale,
         rounding=rounding,
         seed=seed,

@@ -9,6 +9,8 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from edgetrain.compiler.types import Float, Scalar, TensorType
 
+DOUBLE = int(TensorProto.DOUBLE)
+"""What ONNX calls the type in which integers of 53 bits have exact fractions."""
 UNSIGNED_WORD = int(TensorProto.UINT32)
 """For arithmetic modulo 2^32."""
 

@@ -38,9 +38,13 @@ def threshold(builder: GraphBuilder, x: Activation, levels: Quantiser) -> Value:
 
 
 def accumulate(
-    builder: GraphBuilder, x: Activation, bias: list[int] | None = None
+    builder: GraphBuilder,
+    x: Activation,
+    bias: list[int] | None = None,
+    anywhere: Int | None = None,
 ) -> tuple[Value, list[tuple[int, int]]]:
-    """The integers N_c (plus `bias`), and the range of each N_c."""
+    """The integers N_c (plus `bias`), and the range of each N_c; the type of the result holds also
+    what they would be with other weights, if these may be `anywhere` in a range."""
     lo, hi = x.range.lo, x.range.hi
     if x.weights is None:
         return x.source, [(lo, hi)] * x.channels
@@ -51,7 +55,10 @@ def accumulate(
         int((np.minimum(least, 0).sum(axis=0) + np.minimum(offsets, 0)).min()),
         int((np.maximum(most, 0).sum(axis=0) + np.maximum(offsets, 0)).max()),
     )
-    operands = [x.source, builder.constant(x.weights)]
+    if anywhere is not None:
+        products = [code * weight for code in (lo, hi) for weight in (anywhere.lo, anywhere.hi)]
+        within = Int(len(x.weights) * min(0, *products), len(x.weights) * max(0, *products))
+    operands = [x.source, builder.constant(x.weights, anywhere)]
     if bias is not None:
         operands.append(builder.constant(np.array(bias, np.int64)))
     accumulator = builder.apply("matmul", *operands, within=within)

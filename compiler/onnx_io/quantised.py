@@ -5,6 +5,7 @@ quantiser cuts it into levels; each level's first accumulator is an integer thre
 exact arithmetic (every float32 of the file at its exact value).
 """
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -34,6 +35,7 @@ from edgetrain.compiler.onnx_io.tensors import (
     ClassIndex,
     Codes,
     FloatInput,
+    Linear,
     Quantised,
     Raw,
     Tensor,
@@ -48,7 +50,7 @@ class QuantisedReader(Reader):
 
     def __init__(self, file: ModelFile) -> None:
         super().__init__(file)
-        self._builder = GraphBuilder("infer")
+        self.builder = GraphBuilder("infer")
         self._input_code: InputCode | None = None
         self._input: Value | None = None
         self.handlers = {
@@ -87,7 +89,7 @@ class QuantisedReader(Reader):
         result = self.walk(source)
         match result:
             case Activation():
-                value, code = output(self._builder, result)
+                value, code = self.end(result)
             case ClassIndex():
                 value, code = result.source, OutputCode(result.source.type)
             case Codes():
@@ -101,9 +103,17 @@ class QuantisedReader(Reader):
                 )
         if value == self._input:
             raise InputError("the model computes nothing", where=self.file.path)
-        self._builder.output("y", value)
+        self.builder.output("y", value)
         assert self._input_code is not None
-        return self._builder.build(), self._input_code, code
+        return self.builder.build(), self._input_code, code
+
+    def end(self, x: Activation) -> tuple[Value, OutputCode]:
+        """The integers of the model's output, and their meaning."""
+        return output(self.builder, x)
+
+    def cut(self, node: FileNode, x: Activation, levels: Quantiser) -> Value:
+        """The codes of a quantiser, which is `node`, applied to `x`."""
+        return threshold(self.builder, x, levels)
 
     # Quantisers
 
@@ -133,14 +143,14 @@ class QuantisedReader(Reader):
 
     def _make_input(self, code: InputCode) -> Activation:
         self._input_code = code
-        self._input = self._builder.input("x", code.type)
+        self._input = self.builder.input("x", code.type)
         return Activation(self._input, ((),) * self.file.features)
 
     def _quantise(self, node: FileNode, tensor: Tensor | None, levels: Quantiser) -> Activation:
         if isinstance(tensor, FloatInput):
             source = self._quantise_input(node, levels)
         elif isinstance(tensor, Activation):
-            source = threshold(self._builder, tensor, levels)
+            source = self.cut(node, tensor, levels)
         else:
             raise node.refuse("quantises something that is no activation")
         return Activation(source, levels.meaning)
@@ -218,7 +228,10 @@ class QuantisedReader(Reader):
         largest = int(np.abs(scaled).max()) * max(-x.range.lo, x.range.hi)
         if largest * x.channels >= 2**62:
             raise node.refuse("its sums do not fit 64 bits", "use fewer bits")
-        return Activation(x.source, chains, scaled)
+        linear = None
+        if weights.latent is not None and unit and not any(offsets) and set(multiples) == {1}:
+            linear = Linear(weights.latent, tuple(column_scales))
+        return Activation(x.source, chains, scaled, linear)
 
     def _arithmetic(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
         left, right = operands
@@ -252,7 +265,9 @@ class QuantisedReader(Reader):
             raise node.refuse("has a variance that is not positive")
         shifted = _extend(x, [Affine(Fraction(1), -m) for m in mean])
         steps = zip(gamma, beta, variance, strict=True)
-        return _extend(shifted, [Affine(g, b, v + epsilon) for g, b, v in steps])
+        result = _extend(shifted, [Affine(g, b, v + epsilon) for g, b, v in steps])
+        linear = result.linear and replace(result.linear, gamma=tuple(gamma))
+        return replace(result, linear=linear)
 
     def _activation_function(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
         x = _activation(node, operands[0])
@@ -293,8 +308,8 @@ class QuantisedReader(Reader):
             raise node.refuse("is not over the features", "use axis 1")
         if node.attributes.get("select_last_index", 0):
             raise node.refuse("selects the last of equals", "use select_last_index 0")
-        value, _ = output(self._builder, x, comparable=True)
-        return ClassIndex(self._builder.apply("argmax", value))
+        value, _ = output(self.builder, x, comparable=True)
+        return ClassIndex(self.builder.apply("argmax", value))
 
 
 def _channels(node: FileNode, tensor: Tensor | None) -> int:
@@ -324,4 +339,4 @@ def _numbers(node: FileNode, tensor: Any, channels: int) -> list[Fraction]:
 
 def _extend(x: Activation, steps: Any) -> Activation:
     chains = tuple((*chain, step) for chain, step in zip(x.chains, steps, strict=True))
-    return Activation(x.source, chains, x.weights)
+    return replace(x, chains=chains)

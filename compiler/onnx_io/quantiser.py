@@ -19,7 +19,8 @@ from edgetrain.compiler.onnx_io.exact import (
 )
 from edgetrain.compiler.onnx_io.file import FileNode
 from edgetrain.compiler.onnx_io.reader import only_float, operand
-from edgetrain.compiler.onnx_io.tensors import Quantised, Raw
+from edgetrain.compiler.onnx_io.tensors import Latent, Quantised, Raw
+from edgetrain.compiler.types import Int
 
 MAX_ACTIVATION_BITS = 8
 MAX_CONSTANT_BITS = 32
@@ -132,7 +133,19 @@ def constant(node: FileNode, array: NDArray[np.float32], operands: Sequence[Any]
             "has a zero point that is not whole or not within 32 bits", "use whole zero points"
         )
     integers = _round_constant(array, scale, zero, levels)
-    return Quantised(integers - zero.astype(np.int64), scale)
+    return Quantised(integers - zero.astype(np.int64), scale, _latent(array, scale, zero, levels))
+
+
+def _latent(
+    array: NDArray[np.float32], scale: NDArray[Any], zero: NDArray[Any], levels: _Levels
+) -> Latent | None:
+    steps = array.astype(np.float64) / scale.astype(np.float64)
+    if levels.bipolar:
+        return Latent(steps, Int(-1, 1), bipolar=True)
+    (offset, *more) = set(zero.reshape(-1).tolist())
+    if levels.mode not in ("ROUND", "HALF_EVEN") or more:
+        return None
+    return Latent(steps, Int(int(levels.lo - offset), int(levels.hi - offset)))
 
 
 def _round_constant(
@@ -242,7 +255,10 @@ def dequantised_constant(node: FileNode, array: NDArray[Any], operands: Sequence
     if zero is not None:
         _check_zero(node, zero, array.dtype)
         integers = integers - _along(node, zero, "zero point", array).astype(np.int64)
-    return Quantised(integers, scale)
+    latent = None
+    if array.dtype == np.int8 and (zero is None or not zero.array.any()):
+        latent = Latent(integers.astype(np.float64), Int(-128, 127))
+    return Quantised(integers, scale, latent)
 
 
 def _along(node: FileNode, tensor: Any, what: str, array: NDArray[Any]) -> NDArray[Any]:

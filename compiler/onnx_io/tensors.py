@@ -1,6 +1,6 @@
 """What a tensor of a model file can be while it is read: constants and exact activations."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
 from typing import Any, TypeAlias
@@ -38,14 +38,32 @@ class Raw:
 
 
 @dataclass(frozen=True)
+class Latent:
+    """Where a constant's integers come from: `steps`, the numbers in units of the scale, rounded to
+    the nearest of the `levels`, ties to even; `bipolar`: to −1 or, from 0 on, to 1."""
+
+    steps: NDArray[np.float64]
+    levels: Int
+    bipolar: bool = False
+
+    def transposed(self, axes: tuple[int, ...]) -> "Latent":
+        return replace(self, steps=self.steps.transpose(axes))
+
+
+@dataclass(frozen=True)
 class Quantised:
-    """A constant that is integers times an exact scale (broadcastable, array of Fraction)."""
+    """A constant that is integers times an exact scale (broadcastable, array of Fraction).
+
+    `latent` is None where the integers are rounded in another way than learning could repeat.
+    """
 
     integers: NDArray[np.int64]
     scale: NDArray[Any]
+    latent: Latent | None = None
 
     def transposed(self, axes: tuple[int, ...]) -> "Quantised":
-        return Quantised(self.integers.transpose(axes), self.scale.transpose(axes))
+        latent = None if self.latent is None else self.latent.transposed(axes)
+        return Quantised(self.integers.transpose(axes), self.scale.transpose(axes), latent)
 
     def fractions(self, node: FileNode, length: int) -> list[Fraction]:
         """As of `Raw`."""
@@ -57,15 +75,27 @@ class Quantised:
 
 
 @dataclass(frozen=True)
+class Linear:
+    """What a linear layer could learn from: `scale`, the weights' real step, one an output channel,
+    and after a batch norm its factors `gamma`."""
+
+    latent: Latent
+    scale: tuple[Fraction, ...]
+    gamma: tuple[Fraction, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Activation:
     """Per-sample reals: channel c is chains[c] of the integer N_c.
 
-    N is `source`, or `source`·`weights` (K, N) where a linear layer awaits its quantiser.
+    N is `source`, or `source`·`weights` (K, N) where a linear layer awaits its quantiser; `linear`
+    is None where that layer cannot learn.
     """
 
     source: Value
     chains: tuple[Chain, ...]
     weights: NDArray[np.int64] | None = None
+    linear: Linear | None = None
 
     @property
     def channels(self) -> int:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from numpy.random import Generator
 
-from edgetrain.compiler.expr import Dim, add, mul
+from edgetrain.compiler.expr import Dim, add, mul, product
 from edgetrain.compiler.nest import Nest, axes, elementwise
 from edgetrain.compiler.ops.registry import Example, register
 from edgetrain.compiler.types import FLOAT32, Int, TensorType
@@ -46,8 +46,8 @@ def _same_example(rng: Generator) -> Example:
 
 @register("mul", _same_example)
 def multiply(a: TensorType, b: TensorType) -> Nest:
-    """y = a·b, element by element, of one shape."""
-    return elementwise(axes(a.shape), mul, a=a, b=b)
+    """y = a·b, element by element, of one shape; integers beside floats become floats."""
+    return elementwise(axes(a.shape), product, a=a, b=b)
 
 
 @register("add", _same_example)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from numpy.random import Generator
 
-from edgetrain.compiler.expr import Dim, Expr, lift, mul
+from edgetrain.compiler.expr import Dim, Expr, lift, mul, product
 from edgetrain.compiler.nest import Nest, Out, Read, fold
 from edgetrain.compiler.ops.registry import Example, register
 from edgetrain.compiler.types import FLOAT32, Int, TensorType
@@ -61,31 +61,33 @@ def matmul(
 
 def _float_example(rng: Generator) -> Example:
     k, n = (int(v) for v in rng.integers(1, 40, 2))
-    return Example((TensorType((n,), FLOAT32), TensorType((k, n), FLOAT32)))
+    weights = FLOAT32 if rng.random() < 0.5 else Int(-2, 1)
+    return Example((TensorType((n,), FLOAT32), TensorType((k, n), weights)))
 
 
 @register("matmul_t", _float_example)
 def matmul_t(d: TensorType, w: TensorType) -> Nest:
-    """y[k] = Σ_n d[n]·w[k,n]; d (N), w (K, N), floats."""
+    """y[k] = Σ_n d[n]·w[k,n]; d (N), w (K, N), w of integers or of what d is of."""
     k_size, n_size = w.shape
     k, n = Dim("k", k_size), Dim("n", n_size)
     d_read, w_read = Read("d", (n,), d), Read("w", (k, n), w)
-    total = fold("add", mul(d_read.value, w_read.value), lift(0.0, w.scalar), n_size)
+    total = fold("add", product(d_read.value, w_read.value), lift(0, d.scalar), n_size)
     out = Out("y", ("k",), total.type, total.result, total)
     return Nest((("k", k_size), ("n", n_size)), (d_read, w_read), (out,))
 
 
 def _outer_example(rng: Generator) -> Example:
     k, n = (int(v) for v in rng.integers(1, 40, 2))
-    return Example((TensorType((k,), FLOAT32), TensorType((n,), FLOAT32)))
+    inputs = FLOAT32 if rng.random() < 0.5 else Int(0, 3)
+    return Example((TensorType((k,), inputs), TensorType((n,), FLOAT32)))
 
 
 @register("outer", _outer_example)
 def outer(x: TensorType, d: TensorType) -> Nest:
-    """y[k,n] = x[k]·d[n]; x (K), d (N)."""
+    """y[k,n] = x[k]·d[n]; x (K), d (N), x of integers or of what d is of."""
     k, n = Dim("k", x.shape[0]), Dim("n", d.shape[0])
     x_read, d_read = Read("x", (k,), x), Read("d", (n,), d)
-    body = mul(x_read.value, d_read.value)
+    body = product(x_read.value, d_read.value)
     dims = (("k", k.size), ("n", n.size))
     return Nest(dims, (x_read, d_read), (Out("y", ("k", "n"), body.type, body),))
 

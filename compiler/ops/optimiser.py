@@ -2,10 +2,10 @@
 
 from numpy.random import Generator
 
-from edgetrain.compiler.expr import Dim, Expr, Operand, add, div, fma, mul, sqrt, sub
+from edgetrain.compiler.expr import Dim, Expr, Operand, add, as_float, div, fma, mul, sqrt, sub
 from edgetrain.compiler.nest import Nest, Out, Read, axes, elementwise
 from edgetrain.compiler.ops.registry import Example, register
-from edgetrain.compiler.types import FLOAT32, TensorType
+from edgetrain.compiler.types import FLOAT32, Int, TensorType
 
 
 def _pair(rng: Generator) -> tuple[TensorType, TensorType]:
@@ -116,7 +116,8 @@ def adam(
 def _rank_one_example(rng: Generator) -> Example:
     k, n = (int(v) for v in rng.integers(1, 20, 2))
     shapes = ((k, n), (k,), (n,))
-    operands = tuple(TensorType(shape, FLOAT32) for shape in shapes)
+    kinds = (FLOAT32, FLOAT32 if rng.random() < 0.5 else Int(0, 3), FLOAT32)
+    operands = tuple(TensorType(shape, kind) for shape, kind in zip(shapes, kinds, strict=True))
     scaled = (None, "x", "d")[int(rng.integers(3))]
     return Example(operands, {"factor": -0.01, "fused": bool(rng.random() < 0.5), "scaled": scaled})
 
@@ -126,10 +127,11 @@ def rank_one(
     w: TensorType, x: TensorType, d: TensorType, *, factor: float, fused: bool, scaled: str | None
 ) -> Nest:
     """y[k,n] = w[k,n] + x[k]·d[n]: `scaled` names what is first multiplied by the factor; the
-    product of x and d is rounded by itself unless `fused`."""
+    product of x and d is rounded by itself unless `fused`; x may be integers."""
     k, n = Dim("k", w.shape[0]), Dim("n", w.shape[1])
     w_read, x_read, d_read = Read("w", (k, n), w), Read("x", (k,), x), Read("d", (n,), d)
-    left: Expr = mul(x_read.value, factor) if scaled == "x" else x_read.value
+    left: Expr = as_float(x_read.value)
+    left = mul(left, factor) if scaled == "x" else left
     right: Expr = mul(d_read.value, factor) if scaled == "d" else d_read.value
     body = fma(left, right, w_read.value)
     if not fused:

@@ -1,11 +1,19 @@
 """From accumulators to the integers of the next layer."""
 
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
 from numpy.random import Generator
 
-from edgetrain.compiler.expr import Dim, add, clamp, le, lift, mul, shift_right
-from edgetrain.compiler.nest import Nest, Out, Read, fold
+from edgetrain.compiler.expr import Dim, Expr, add, clamp, le, lift, lt, mul, select, shift_right
+from edgetrain.compiler.nest import Nest, Out, Read, axes, elementwise, fold
 from edgetrain.compiler.ops.registry import Example, register
-from edgetrain.compiler.types import Int, TensorType
+from edgetrain.compiler.types import FLOAT32, Int, TensorType
+
+if TYPE_CHECKING:
+    from edgetrain.compiler.graph import GraphBuilder, Node, Value
+
+Limits: TypeAlias = tuple[tuple[int, int], ...]
 
 
 def _threshold_example(rng: Generator) -> Example:
@@ -18,9 +26,31 @@ def _threshold_example(rng: Generator) -> Example:
     )
 
 
-@register("threshold", _threshold_example)
-def threshold(x: TensorType, t: TensorType, *, lowest: int = 0) -> Nest:
-    """y[n] = lowest + the number of thresholds t[n,·] that are ≤ x[n]; x (N), t (N, L)."""
+def _threshold_gradient(
+    b: "GraphBuilder", node: "Node", d: "Value", _needed: tuple[bool, ...]
+) -> "tuple[Value | None, ...]":
+    """Straight through, within the limits."""
+    x, _ = node.inputs
+    limits = np.array(node.attributes["limits"], np.int64)
+    slope = np.array(node.attributes["slope"], np.float32)
+    operands = (b.constant(column) for column in (*limits.T, slope))
+    return b.apply("straight_through", d, x, *operands), None
+
+
+@register("threshold", _threshold_example, _threshold_gradient)
+def threshold(
+    x: TensorType,
+    t: TensorType,
+    *,
+    lowest: int = 0,
+    limits: tuple[tuple[int, int], ...] = (),
+    slope: tuple[float, ...] = (),
+) -> Nest:
+    """y[n] = lowest + the number of thresholds t[n,·] that are ≤ x[n]; x (N), t (N, L).
+
+    For its gradient only: `slope` is how many codes y rises by a unit of x, between the `limits`,
+    (lo, hi) a channel.
+    """
     n_size, levels = t.shape
     n, level = Dim("n", n_size), Dim("t", levels)
     x_read, t_read = Read("x", (n,), x), Read("t", (n, level), t)
@@ -31,6 +61,28 @@ def threshold(x: TensorType, t: TensorType, *, lowest: int = 0) -> Nest:
         (x_read, t_read),
         (Out("y", ("n",), body.type, body, count),),
     )
+
+
+def _straight_example(rng: Generator) -> Example:
+    n = int(rng.integers(1, 30))
+    floats, integers = TensorType((n,), FLOAT32), TensorType((n,), Int(-300, 500))
+    return Example((floats, integers, integers, integers, floats))
+
+
+@register("straight_through", _straight_example)
+def straight_through(
+    d: TensorType, x: TensorType, lo: TensorType, hi: TensorType, slope: TensorType
+) -> Nest:
+    """dx[n] = d[n]·slope[n] where lo[n] ≤ x[n] < hi[n], else 0; all (N).
+
+    The gradient of a staircase as if it were the line through it (Bengio et al., "Estimating or
+    propagating gradients through stochastic neurons for conditional computation", 2013).
+    """
+
+    def passed(d: Expr, x: Expr, lo: Expr, hi: Expr, slope: Expr) -> Expr:
+        return select(le(lo, x), select(lt(x, hi), mul(d, slope), 0.0), 0.0)
+
+    return elementwise(axes(d.shape), passed, d=d, x=x, lo=lo, hi=hi, slope=slope)
 
 
 def _requantise_example(rng: Generator) -> Example:

@@ -135,7 +135,7 @@ def narrow_at_random(x: Expr, bits: Expr) -> Expr:
     return narrow(select(eq(x, 0.0), x, by_chance))
 
 
-def _flat(dims: tuple[Dim, ...]) -> Expr:
+def flat_index(dims: tuple[Dim, ...]) -> Expr:
     """The index among all elements, row by row."""
     index: Expr = lift(0)
     for dim in dims:
@@ -156,7 +156,7 @@ def round_stochastic(x: TensorType, step: TensorType, *, seed: int, stream: int)
     dims = axes(x.shape)
 
     def rounded(x: Expr, step: Expr) -> Expr:
-        return narrow_at_random(x, random_bits(seed, stream, step, _flat(dims)))
+        return narrow_at_random(x, random_bits(seed, stream, step, flat_index(dims)))
 
     return elementwise(dims, rounded, x=x, step=step)
 
@@ -190,7 +190,7 @@ def random(
     dims = axes(shape)
 
     def scaled(step: Expr, sample: Operand = 0) -> Expr:
-        index = add(mul(sample, prod(shape)), _flat(dims))
+        index = add(mul(sample, prod(shape)), flat_index(dims))
         return DISTRIBUTIONS[distribution].scaled(random_bits(seed, stream, step, index), scale)
 
     return elementwise(dims, scaled, step=step, sample=sample)

@@ -11,6 +11,7 @@ import numpy as np
 
 from edgetrain.compiler.graph import Graph, GraphBuilder, Value
 from edgetrain.compiler.rules.learner import back_propagation, learn
+from edgetrain.compiler.rules.network import Network
 from edgetrain.compiler.rules.optimiser import Update, learning_rate, zeros_like
 from edgetrain.compiler.rules.registry import PRECISIONS, Learning, register
 from edgetrain.compiler.types import FLOAT32
@@ -20,7 +21,7 @@ EPSILON = 1e-8
 
 
 @register("adam", precisions=PRECISIONS)
-def adam(infer: Graph, how: Learning) -> Graph:
+def adam(infer: Network, how: Learning) -> Graph:
     """Adam, or AdamW with weight decay; two more states a parameter.
 
     The decay is decoupled: it moves the weight, not the averages.

@@ -7,32 +7,30 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
+
 from edgetrain.compiler.autodiff import differentiate
 from edgetrain.compiler.batch import mean, over_batch
-from edgetrain.compiler.graph import Graph, GraphBuilder, Node, Value
+from edgetrain.compiler.graph import Graph, GraphBuilder, Node, State, Value
+from edgetrain.compiler.learnable import Doubles
 from edgetrain.compiler.rules.layers import Layer, layers_of
 from edgetrain.compiler.rules.loss_scale import cancel_overflow, in_type, scaled, unscaled
+from edgetrain.compiler.rules.network import Network
 from edgetrain.compiler.rules.optimiser import Optimiser
+from edgetrain.compiler.rules.parameter import (
+    Chance,
+    Parameter,
+    QuantisedParameter,
+    as_operands,
+    initial_latent,
+    latent_type,
+    times,
+)
 from edgetrain.compiler.rules.registry import Learning
-from edgetrain.compiler.rules.step import step_counter
-from edgetrain.compiler.types import FLOAT32, Scalar
+from edgetrain.compiler.types import FLOAT32, Float, Scalar
 
-
-@dataclass(frozen=True)
-class Parameter:
-    """What learns: `latent`, the state that the optimiser moves, and `deployed`, what the network
-    computes with; of a float parameter both are one state."""
-
-    latent: Value
-    deployed: Value
-
-    def deploy(self, _b: GraphBuilder, latent: Value) -> Value:
-        """The next value of `deployed`, of that of `latent`."""
-        return latent
-
-    def straight_through(self, _b: GraphBuilder, gradient: Value) -> Value:
-        """The gradient by `latent`, of that by `deployed`."""
-        return gradient
+LATENT = "latent_"
+"""Begins the name of the state that holds the latent numbers of a parameter."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Sample:
     """The step on one sample, while it is being built with `b`: the network `infer` learns, as
     `how` says, from `x` and `target`."""
 
-    def __init__(self, infer: Graph, how: Learning) -> None:
+    def __init__(self, infer: Network, how: Learning) -> None:
         self.infer, self.how = infer, how
         self.b = b = GraphBuilder("train_step", finite_inputs=True)
         self.x = b.input(infer.inputs[0].name, infer.inputs[0].type)
@@ -63,8 +61,22 @@ class Sample:
         for state in infer.states:
             current = state.current
             self._known[current] = b.state(current.name, state.initial, current.type.scalar)
-        self.parameters = tuple(Parameter(s.current, s.current) for s in infer.states)
+        self.parameters = tuple(self._parameter(state) for state in infer.states)
         self._known |= b.constants_of(infer)
+        self._scales: dict[Value, Doubles] = {}
+
+    def _parameter(self, state: State) -> Parameter:
+        learnable = self.infer.learnable.get(state.current)
+        if learnable is None:
+            return Parameter(state.current, state.current)
+        if not self.how.scaled_gradients:
+            learnable = replace(learnable, unit=np.ones(1))
+        kind, fraction = latent_type(self.how.latents, learnable)
+        latent = state.current
+        if learnable.steps is not None and kind != latent.type.scalar:
+            initial = initial_latent(state.initial, learnable, fraction)
+            latent = self.b.state(f"{LATENT}{latent.name}", initial, kind)
+        return QuantisedParameter(latent, state.current, learnable, fraction)
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -76,6 +88,8 @@ class Sample:
         parameters only those that shall be replaced."""
         before = len(self.b.nodes)
         values = self.b.append(nodes, {**self._known, **known})
+        scales = self.infer.scales.items()
+        self._scales |= {values[value]: scale for value, scale in scales if value in values}
         return Run(values, self.b.nodes[before:])
 
     def forward(self) -> Run:
@@ -88,7 +102,10 @@ class Sample:
 
     def real(self, value: Value) -> Value:
         """`value` of the network as FLOAT32 numbers in real units."""
-        return in_type(self.b, value, FLOAT32)
+        if isinstance(value.type.scalar, Float):
+            return in_type(self.b, value, FLOAT32)
+        vector, scale = as_operands(self.b, self._scales[value])
+        return self.b.apply("dequantise", value, *vector, scale=scale)
 
     def seed(self, value: Value, gradient: Value) -> Value:
         """What goes backwards from `value` of the network, where `gradient` is that of this
@@ -96,7 +113,9 @@ class Sample:
         the units of `value`."""
         if self.how.batch > 1:
             gradient = self.b.apply("scale", gradient, factor=1 / self.how.batch)
-        return in_type(self.b, scaled(self.b, self.how, gradient), value.type.scalar)
+        if isinstance(value.type.scalar, Float):
+            return in_type(self.b, scaled(self.b, self.how, gradient), value.type.scalar)
+        return times(self.b, gradient, self._scales[value])
 
     def gradients(
         self, run: Run, seeds: Mapping[Value, Value], wrt: Collection[Value]
@@ -111,11 +130,11 @@ class Sample:
 @dataclass(frozen=True)
 class Estimate:
     """The loss on one sample and what the optimiser takes for its gradients, which come from a
-    `Sample.seed`: by a parameter's `deployed`, hence to go straight through, by its `latent`, or by
-    a state of the rule's own."""
+    `Sample.seed`: by a parameter's `deployed`, by a parameter's real numbers (`Parameter.number`),
+    or by a state of the rule's own."""
 
     loss: Value
-    gradients: Mapping[Value, Value]
+    gradients: Mapping[Value, Value] | Mapping[Parameter, Value]
 
 
 def back_propagation(sample: Sample) -> Estimate:
@@ -129,7 +148,7 @@ def back_propagation(sample: Sample) -> Estimate:
 
 
 def learn(
-    infer: Graph,
+    infer: Network,
     how: Learning,
     estimate: Callable[[Sample], Estimate],
     optimiser: Optimiser,
@@ -144,47 +163,43 @@ def learn(
     """
     sample = Sample(infer, how)
     found = estimate(sample)
-    b, loss, gradients = _over_samples(sample, found)
-    stochastic = how.rounding == "stochastic"
+    pairs = [_by_numbers(sample, key, gradient) for key, gradient in found.gradients.items()]
+    b, loss, gradients = _over_samples(sample, found.loss, dict(pairs))
     kind: Scalar = FLOAT32
-    if any_float and not stochastic:
-        kind = sample.parameters[0].latent.type.scalar
+    if any_float and how.rounding != "stochastic":
+        kind = sample.parameters[0].float_type
     true = unscaled(b, how, gradients, kind)
     if how.scaling == "dynamic":
         cancel_overflow(b, gradients)
     update = optimiser(b)
-    for stream, (value, gradient) in enumerate(true.items()):
-        parameter = _parameter(sample, value)
+    for stream, (parameter, gradient) in enumerate(true.items()):
         latent = parameter.latent
-        if value != latent:
-            gradient = parameter.straight_through(b, gradient)
-        following = update(latent.name, in_type(b, latent, kind), gradient)
-        if stochastic:
-            numbers = {"seed": how.seed, "stream": stream}
-            following = b.apply("round_stochastic", following, step_counter(b), **numbers)
-        following = b.update(latent, in_type(b, following, latent.type.scalar))
+        chance = Chance(how.seed, stream) if how.by_chance(latent.type.scalar) else None
+        following = update(latent.name, parameter.number(b, kind), gradient)
+        following = b.update(latent, parameter.stored(b, following, chance))
         if parameter.deployed != latent:
             b.update(parameter.deployed, parameter.deploy(b, following))
     b.output("loss", loss)
     return b.build()
 
 
+def _by_numbers(sample: Sample, key: Value | Parameter, gradient: Value) -> tuple[Parameter, Value]:
+    """A parameter, and the gradient by its real numbers; a rule's own state is one by itself."""
+    if isinstance(key, Parameter):
+        return key, gradient
+    for parameter in sample.parameters:
+        if key == parameter.deployed:
+            return parameter, parameter.straight_through(sample.b, gradient)
+    return Parameter(key, key), gradient
+
+
 def _over_samples(
-    sample: Sample, found: Estimate
-) -> tuple[GraphBuilder, Value, Mapping[Value, Value]]:
+    sample: Sample, loss: Value, gradients: Mapping[Parameter, Value]
+) -> tuple[GraphBuilder, Value, Mapping[Parameter, Value]]:
     """A builder with the step on a batch, its loss and its gradients; states keep their names, so
     that they are the same values there."""
     b, size = sample.b, sample.how.batch
     if size == 1:
-        return b, found.loss, found.gradients
-    b, lifted = over_batch(b.build(), size, found.gradients.values())
-    gradients = {state: lifted[gradient] for state, gradient in found.gradients.items()}
-    return b, mean(b, lifted[found.loss]), gradients
-
-
-def _parameter(sample: Sample, state: Value) -> Parameter:
-    """The parameter that `state` is a part of; a rule's own state is one by itself."""
-    for parameter in sample.parameters:
-        if state in (parameter.latent, parameter.deployed):
-            return parameter
-    return Parameter(state, state)
+        return b, loss, gradients
+    b, lifted = over_batch(b.build(), size, gradients.values())
+    return b, mean(b, lifted[loss]), {p: lifted[gradient] for p, gradient in gradients.items()}

@@ -1,13 +1,16 @@
 """Scales the gradients of a network in FLOAT16, and cancels a step in which one has overflowed."""
 
 from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 
 from edgetrain.compiler.graph import GraphBuilder, Node, Value
 from edgetrain.compiler.ops.loss_scale import FIRST, STEPS
 from edgetrain.compiler.rules.registry import Learning
-from edgetrain.compiler.types import BOOL, FLOAT32, Scalar
+from edgetrain.compiler.types import BOOL, FLOAT32, Int, Scalar
+
+Key = TypeVar("Key")
 
 SCALE, GOOD_STEPS = "loss_scale", "good_steps"
 """The states of a dynamic scale."""
@@ -21,8 +24,8 @@ def scaled(b: GraphBuilder, how: Learning, seed: Value) -> Value:
 
 
 def unscaled(
-    b: GraphBuilder, how: Learning, gradients: Mapping[Value, Value], to: Scalar
-) -> dict[Value, Value]:
+    b: GraphBuilder, how: Learning, gradients: Mapping[Key, Value], to: Scalar
+) -> dict[Key, Value]:
     """Each parameter's gradient without the scale, as numbers of type `to`.
 
     Of x dᵀ it is d that loses the scale, before it meets x: a vector instead of a matrix.
@@ -63,10 +66,11 @@ def _makers(b: GraphBuilder) -> dict[Value, Node]:
 
 def in_type(b: GraphBuilder, value: Value, kind: Scalar) -> Value:
     """`value`, cast if it is of another float type than `kind`."""
-    return value if value.type.scalar == kind else b.apply("cast", value, to=kind)
+    same = value.type.scalar == kind or isinstance(value.type.scalar, Int)
+    return value if same else b.apply("cast", value, to=kind)
 
 
-def cancel_overflow(b: GraphBuilder, gradients: Mapping[Value, Value]) -> None:
+def cancel_overflow(b: GraphBuilder, gradients: Mapping[Any, Value]) -> None:
     """From here on, update states only if all elements of the scaled `gradients` are finite; the
     scale follows."""
     scale = b.find_state(SCALE)
@@ -78,7 +82,7 @@ def cancel_overflow(b: GraphBuilder, gradients: Mapping[Value, Value]) -> None:
     b.update_only_if(ok)
 
 
-def _all_finite(b: GraphBuilder, gradients: Mapping[Value, Value]) -> Value:
+def _all_finite(b: GraphBuilder, gradients: Mapping[Any, Value]) -> Value:
     """Whether all elements are.  Of x dᵀ, which is nowhere stored, all are finite if and only if
     the product of the greatest |x| and the greatest |d| is: rounding keeps the order."""
     makers = _makers(b)

@@ -2,12 +2,13 @@
 
 from edgetrain.compiler.graph import Graph, GraphBuilder, Value
 from edgetrain.compiler.rules.learner import back_propagation, learn
+from edgetrain.compiler.rules.network import Network
 from edgetrain.compiler.rules.optimiser import Update, learning_rate, zeros_like
 from edgetrain.compiler.rules.registry import PRECISIONS, Learning, register
 
 
 @register("momentum", precisions=PRECISIONS)
-def momentum(infer: Graph, how: Learning) -> Graph:
+def momentum(infer: Network, how: Learning) -> Graph:
     """Back-propagation and gradient descent with momentum; one more state a parameter.
 
     The decay is decoupled: it moves the weight, not the momentum.

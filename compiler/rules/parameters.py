@@ -9,60 +9,90 @@ from numpy.typing import NDArray
 
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Graph, Node, State, Value
+from edgetrain.compiler.learnable import Learnable, Quantisation
 from edgetrain.compiler.ops import OPS
+from edgetrain.compiler.rules.network import Network
 from edgetrain.compiler.rules.update import Range, choose
 from edgetrain.compiler.types import Float, TensorType
 
 Array = NDArray[Any]
 
 
-def with_parameters(graph: Graph, update: str = "all") -> Graph:
-    """`graph` with the weights and biases of its linear layers that `update` chooses as states.
+def with_parameters(
+    graph: Graph, update: str = "all", quantisation: Quantisation | None = None
+) -> Network:
+    """`graph` with the parameters of its layers that `update` chooses as states.
 
     They are named `w0`, `b0`, `w1` … by layer; what is not chosen stays constant.  A constant added
     to what a layer without a bias gives is its bias, and the sum begins with it.  A layer of which
-    some output channels are chosen becomes two, whose results are spliced.  Raises InputError where
-    there is nothing to learn, where weights are integers, or where the choice cannot be meant.
+    some output channels are chosen becomes two, whose results are spliced.  Of a graph of integers,
+    `quantisation` says which can learn.  Raises InputError where there is nothing to learn, or
+    where the choice cannot be meant.
     """
-    graph = _with_biases(graph)
-    names = parameter_names(graph)
+    learnable: Mapping[Value, Learnable] = {}
+    if quantisation is None:
+        graph = _with_biases(graph)
+        names = parameter_names(graph)
+    else:
+        learnable = quantisation.learnable
+        names = {value: each.name for value, each in learnable.items()}
     if not names:
         raise InputError("the model has no weights to learn")
-    if any(not isinstance(value.type.scalar, Float) for value in names):
-        raise InputError(
-            "a quantised model cannot learn in this precision",
-            remedy="make it a float one with --dequantise, or give a float model",
-        )
     chosen = choose(update, {name: value.type.shape[-1] for value, name in names.items()})
+    spans = {value: chosen[name] for value, name in names.items() if name in chosen}
     constants = dict(graph.constants)
-    states: dict[Value, Array] = {}
-    trained: dict[Value, Value] = {}
-    parts: dict[Value, Range] = {}
-    for old, name in names.items():
-        if name not in chosen:
-            continue
-        lo, hi = chosen[name]
-        array = constants[old][..., lo:hi]
-        new = Value(name, TensorType(array.shape, old.type.scalar))
-        states[new] = array
-        trained[old] = new
-        if new.type != old.type:
-            parts[old] = lo, hi
+    trained = {value: _part(names[value], constants[value], value, spans[value]) for value in spans}
     nodes: list[Node] = []
     for node in graph.nodes:
-        spans = {parts[value] for value in node.inputs[1:] if value in parts}
-        if node.op == "matmul" and spans:
-            (span,) = spans
-            nodes += _split(node, span, trained, constants)
-        else:
-            nodes.append(replace(node, inputs=tuple(trained.get(v, v) for v in node.inputs)))
+        nodes += _over_states(node, spans, trained, constants)
     read = {value for node in nodes for value in node.inputs} | set(graph.outputs)
-    return replace(
-        graph,
-        nodes=tuple(nodes),
-        constants={v: array for v, array in constants.items() if v in read or v not in names},
-        states=tuple(State(value, value, array) for value, array in states.items()),
+    states = {state.current: state for state in trained.values()}
+    return Network(
+        graph.name,
+        graph.inputs,
+        graph.outputs,
+        graph.output_names,
+        tuple(nodes),
+        {v: array for v, array in constants.items() if v in read or v not in names},
+        tuple(states.values()),
+        graph.finite_inputs,
+        {trained[v].current: learnable[v].part(*spans[v]) for v in spans if v in learnable},
+        {} if quantisation is None else quantisation.scales,
     )
+
+
+def _part(name: str, array: Array, value: Value, span: Range) -> State:
+    """The output channels `span` of a constant as a state."""
+    part = array[..., slice(*span)]
+    current = Value(name, TensorType(part.shape, value.type.scalar))
+    return State(current, current, part)
+
+
+def _over_states(
+    node: Node,
+    spans: Mapping[Value, Range],
+    trained: Mapping[Value, State],
+    constants: dict[Value, Array],
+) -> list[Node]:
+    """`node` over states instead of constants; constants of which only a part is trained are taken
+    apart, their rests added to `constants`."""
+    parts = [v for v in node.inputs if v in trained and trained[v].current.type != v.type]
+    if node.op == "matmul" and parts:
+        states = {value: trained[value].current for value in node.inputs if value in trained}
+        return _split(node, spans[parts[0]], states, constants)
+    nodes, inputs = [], []
+    for value in node.inputs:
+        state = trained.get(value)
+        inputs.append(value if state is None else state.current)
+        if state is not None and value in parts:
+            lo, hi = spans[value]
+            frozen = np.delete(constants[value], slice(lo, hi), axis=-1)
+            rest = _constant(f"{value.name}_frozen", frozen, value, constants)
+            inputs[-1] = Value(f"{value.name}_whole", value.type)
+            nest = OPS["splice"].meaning(rest.type, state.current.type, at=lo)
+            operands = rest, state.current
+            nodes.append(Node("splice", nest, operands, (inputs[-1],), {"at": lo}))
+    return [*nodes, replace(node, inputs=tuple(inputs))]
 
 
 def _with_biases(graph: Graph) -> Graph:

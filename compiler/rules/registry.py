@@ -1,5 +1,6 @@
 """What a learning rule is, and the table of all."""
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from math import nan
@@ -9,11 +10,16 @@ from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Graph
 from edgetrain.compiler.ops.loss import LOSSES, Loss
 from edgetrain.compiler.ops.schedule import MOST_STEPS, SCHEDULES
+from edgetrain.compiler.rules.network import Network
+from edgetrain.compiler.types import Int, Scalar
 
 MOST_SAMPLES = 4096
 """In a batch."""
 
-PRECISIONS = ("fp32", "fp16")
+PRECISIONS = ("fp32", "fp16", "quantised")
+"""Families of precisions; the last is that of all networks of integers."""
+LATENTS = ("int16", "int8", "fp16")
+_QUANTISED = re.compile(r"w[1-8]a[1-8]|int8")
 ROUNDINGS = ("nearest", "stochastic")
 LOSS_SCALES = tuple(2.0**power for power in range(25))
 
@@ -55,10 +61,15 @@ class Learning:
     It rises to its first value during `warmup` steps, before which no schedule begins.
     `batch`: samples a step.  `update`: which parameters learn (see `choose` in update.py).
 
-    `precision`: fp32 or fp16, of the network's numbers, also where it only infers.
+    `precision`: fp32 or fp16, of the network's numbers, also where it only infers; of a quantised
+    network what it is, as w2a2 for weights and activations of two bits, or int8, which is w8a8
+    without latents finer than the weights.  None is what the network is.  `latent` says what its
+    weights are before they are rounded, int16, int8 or fp16, and with `scaled_gradients` (the
+    default) they learn as the real numbers that they stand for would.
     `loss_scale` of fp16: a power of two by which gradients are computed larger than they are, or
     dynamic (the default), where it is found while learning.  `rounding` of its parameters: nearest,
-    or stochastic, up or down by random numbers of `seed` such that the mean is right.
+    or stochastic, up or down by random numbers of `seed` such that the mean is right; by default
+    stochastic for latents of int8 alone.
     `options`: names and values of the rule's own (see `Option`).
 
     Raises InputError for a loss that there is not, or a number that cannot be meant.
@@ -74,19 +85,18 @@ class Learning:
     warmup: int = 0
     batch: int = 1
     update: str = "all"
-    precision: str = "fp32"
+    precision: str | None = None
+    latent: str | None = None
+    scaled_gradients: bool = True
     loss_scale: float | str | None = None
-    rounding: str = "nearest"
+    rounding: str | None = None
     seed: int = 0
     options: tuple[tuple[str, Number | str], ...] = ()
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise InputError(f"unknown loss {self.loss!r}", remedy=f"known: {', '.join(LOSSES)}")
-        if self.precision not in PRECISIONS:
-            raise InputError(
-                f"unknown precision {self.precision!r}", remedy=f"known: {', '.join(PRECISIONS)}"
-            )
+        self._check_precision()
         for name, value in (("learning rate", self.rate), ("weight decay", self.decay)):
             if not 0 <= value < 1e6:
                 raise InputError(f"the {name} is {value}", remedy="give a number from 0 to 1e6")
@@ -116,11 +126,42 @@ class Learning:
                 )
 
     @property
+    def family(self) -> str:
+        """That of its precision."""
+        return self.precision if self.precision in ("fp32", "fp16") else "quantised"
+
+    @property
+    def latents(self) -> str:
+        """The kind of latent weights of a quantised network."""
+        return self.latent or ("int8" if self.precision == "int8" else "int16")
+
+    def by_chance(self, latent: Scalar) -> bool:
+        """Whether parameters of this type are rounded at random."""
+        if self.rounding is None:
+            return isinstance(latent, Int) and latent.bits <= 8
+        return self.rounding == "stochastic"
+
+    @property
     def scaling(self) -> float | str:
         """The loss scale: a number, or dynamic."""
         if self.loss_scale is None:
             return "dynamic" if self.precision == "fp16" else 1.0
         return "dynamic" if self.loss_scale == "dynamic" else float(self.loss_scale)
+
+    def _check_precision(self) -> None:
+        known = (None, "fp32", "fp16")
+        if self.precision not in known and not _QUANTISED.fullmatch(str(self.precision)):
+            raise InputError(
+                f"unknown precision {self.precision!r}", remedy="known: fp32, fp16, w2a2 …, int8"
+            )
+        if self.latent not in (None, *LATENTS):
+            raise InputError(
+                f"unknown latent {self.latent!r}", remedy=f"known: {', '.join(LATENTS)}"
+            )
+        if self.precision == "int8" and self.latents != "int8":
+            raise InputError(
+                "int8 keeps no weights but those of 8 bits", remedy="give --precision w8a8"
+            )
 
     def _check_scale(self) -> None:
         try:
@@ -132,19 +173,20 @@ class Learning:
                 f"the loss scale is {self.loss_scale!r}",
                 remedy="give dynamic, or a power of two from 1 to 2^24",
             )
-        if scale != 1 and self.precision == "fp32":
+        if scale != 1 and self.precision is not None and self.family != "fp16":
             raise InputError(
                 "a loss scale is for fp16 only", remedy="give --precision fp16, or no scale"
             )
 
     def _check_rounding(self) -> None:
-        if self.rounding not in ROUNDINGS:
+        if self.rounding not in (None, *ROUNDINGS):
             raise InputError(
                 f"unknown rounding {self.rounding!r}", remedy=f"known: {', '.join(ROUNDINGS)}"
             )
-        if self.rounding != "nearest" and self.precision == "fp32":
+        if self.rounding == "stochastic" and self.precision == "fp32":
             raise InputError(
-                f"{self.rounding} rounding is for fp16 only", remedy="give --precision fp16"
+                "stochastic rounding is not for fp32",
+                remedy="give --precision fp16, or no rounding",
             )
         if not 0 <= self.seed < 2**32:
             raise InputError(f"the seed is {self.seed}", remedy="give 0 to 2^32 - 1")
@@ -169,7 +211,7 @@ class Learning:
         return LOSSES[self.loss]
 
 
-Build = Callable[[Graph, Learning], Graph]
+Build = Callable[[Network, Learning], Graph]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +233,10 @@ class Rule:
     def settle(self, how: Learning) -> Learning:
         """`how` with a value for every option of the rule.  Raises InputError for an option that it
         does not have, a value out of range, or a precision in which it is not defined."""
-        if how.precision not in self.precisions:
+        if how.precision is not None and how.family not in self.precisions:
             raise InputError(
                 f"{self.name} is not defined in {how.precision}",
-                remedy=f"give --precision {' or '.join(self.precisions)}",
+                remedy=f"it is in {', '.join(self.precisions)}",
             )
         options = {option.name: option for option in self.options}
         values = {option.name: option.default for option in self.options}
@@ -205,7 +247,7 @@ class Rule:
             values[name] = options[name].value(given)
         return replace(how, options=tuple(values.items()))
 
-    def apply(self, infer: Graph, how: Learning) -> Graph:
+    def apply(self, infer: Network, how: Learning) -> Graph:
         """The graph of the entry `train_step`.  Raises InputError."""
         return self.build(infer, self.settle(how))
 

@@ -266,9 +266,9 @@ def test_what_cannot_be_half_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="loss scale"):
             Learning(precision="fp16", loss_scale=wrong)
     with pytest.raises(InputError, match="fp16 only"):
-        Learning(loss_scale=2)
-    with pytest.raises(InputError, match="fp16 only"):
-        Learning(rounding="stochastic")
+        Learning(precision="fp32", loss_scale=2)
+    with pytest.raises(InputError, match="not for fp32"):
+        Learning(precision="fp32", rounding="stochastic")
     with pytest.raises(InputError, match="unknown rounding"):
         Learning(precision="fp16", rounding="up")
     with pytest.raises(InputError, match="unknown precision"):

@@ -42,7 +42,7 @@ def test_what_cannot_be_set_is_refused(name: str, value: str | float, what: str)
 
 
 def test_a_rule_is_refused_where_it_is_not_defined() -> None:
-    with pytest.raises(InputError, match="tuned is not defined in fp16; give --precision fp32"):
+    with pytest.raises(InputError, match="tuned is not defined in fp16; it is in fp32"):
         TUNED.settle(Learning(precision="fp16"))
     with pytest.raises(InputError, match="unknown rule 'magic'"):
         find_rule("magic")

@@ -2,7 +2,7 @@
 
 from edgetrain.compiler.graph import Node
 from edgetrain.compiler.onnx_io.emitter import Emitter
-from edgetrain.compiler.onnx_io.expansions.registry import expands
+from edgetrain.compiler.onnx_io.expansions.registry import as_float, expands
 
 
 @expands("affine")
@@ -12,7 +12,7 @@ def affine(e: Emitter, node: Node, x: str, a: str, b: str) -> str:
 
 @expands("mul")
 def mul(e: Emitter, node: Node, a: str, b: str) -> str:
-    return e.node("Mul", a, b)
+    return e.node("Mul", as_float(e, node, 0, a), as_float(e, node, 1, b))
 
 
 @expands("scale")

@@ -2,7 +2,7 @@
 
 from edgetrain.compiler.graph import Node
 from edgetrain.compiler.onnx_io.emitter import Emitter
-from edgetrain.compiler.onnx_io.expansions.registry import column, expands
+from edgetrain.compiler.onnx_io.expansions.registry import as_float, column, expands
 
 
 def _scaled(e: Emitter, node: Node, x: str, factor: float) -> str:
@@ -65,6 +65,7 @@ def adam(
 @expands("rank_one")
 def rank_one(e: Emitter, node: Node, w: str, x: str, d: str) -> str:
     factor, scaled = node.attributes["factor"], node.attributes["scaled"]
+    x = as_float(e, node, 1, x)
     if scaled == "x":
         x = _scaled(e, node, x, factor)
     elif scaled == "d":

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from edgetrain.compiler.graph import Node
-from edgetrain.compiler.onnx_io.emitter import Emitter
+from edgetrain.compiler.onnx_io.emitter import Emitter, element_type
+from edgetrain.compiler.types import FLOAT32, Float, Int
 
 Expansion: TypeAlias = Callable[..., str | tuple[str, ...]]
 """(emitter, node, name of each operand …) → the names of its results.
@@ -34,6 +35,14 @@ def expands(op: str) -> Callable[[Expansion], Expansion]:
 def column(e: Emitter, x: str) -> str:
     """(…, N) as (…, N, 1)."""
     return e.node("Unsqueeze", x, e.integers(-1))
+
+
+def as_float(e: Emitter, node: Node, operand: int, name: str) -> str:
+    """The operand in FLOAT32, if it is one of integers beside floats."""
+    kinds = [value.type.scalar for value in node.inputs]
+    if isinstance(kinds[operand], Int) and any(isinstance(kind, Float) for kind in kinds):
+        return e.node("Cast", name, to=element_type(FLOAT32))
+    return name
 
 
 def total(e: Emitter, x: str) -> str:

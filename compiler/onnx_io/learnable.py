@@ -1,0 +1,217 @@
+"""Quantised files for learning: the same integers, but gains and biases stand beside the weights
+instead of being hidden in thresholds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import takewhile
+from math import sqrt
+
+import numpy as np
+
+from edgetrain.compiler.errors import InputError
+from edgetrain.compiler.graph import Value
+from edgetrain.compiler.interface import OutputCode
+from edgetrain.compiler.learnable import Learnable, Quantisation
+from edgetrain.compiler.onnx_io.exact import (
+    Affine,
+    Chain,
+    Clamp,
+    Cuts,
+    Leaky,
+    first_integers,
+    rational_root,
+)
+from edgetrain.compiler.onnx_io.file import FileNode, ModelFile
+from edgetrain.compiler.onnx_io.integers import accumulate
+from edgetrain.compiler.onnx_io.quantised import QuantisedReader
+from edgetrain.compiler.onnx_io.quantiser import Quantiser
+from edgetrain.compiler.onnx_io.tensors import Activation, Linear
+from edgetrain.compiler.types import Int
+
+SUM_BITS = 23
+"""Of a layer's sums with their fraction bits."""
+MOST_FRACTION = 8
+"""Bits by which gains and biases are finer than a sum of products."""
+LEAST_GAIN_FRACTION = 6
+"""Gains of fewer bits do not learn."""
+BIASES = Int(-(2**23), 2**23)
+"""Every one is a FLOAT32."""
+_FAR = 2**29
+"""Beyond every sum: where a threshold lies that nothing reaches."""
+_SIGNED_WEIGHTS = "quantise weights symmetrically (zero point 0, rounded to nearest)"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """y = unit·v with v = gain·N + bias, for the sum of products N of a channel."""
+
+    gain: int
+    bias: int
+    unit: Fraction
+
+    @property
+    def inverse(self) -> Affine:
+        """N of v."""
+        return Affine(Fraction(1, self.gain), Fraction(-self.bias, self.gain))
+
+
+class LearnableReader(QuantisedReader):
+    """Reads a file into a graph in which a layer is gain[n]·Σ x[k]·w[k,n] + bias[n].
+
+    `quantisation` says what its constants mean.  Raises InputError for a layer that cannot learn.
+    """
+
+    def __init__(self, file: ModelFile) -> None:
+        super().__init__(file)
+        self.quantisation = Quantisation()
+        self._layers = 0
+
+    def cut(self, node: FileNode, x: Activation, levels: Quantiser) -> Value:
+        """The codes of a quantiser, with thresholds that no learning moves."""
+        sums, lines = x.source, [Line(1, 0, _line(chain)[0]) for chain in x.chains]
+        if x.weights is not None:
+            if x.linear is None:
+                raise node.refuse("its layer cannot learn", _SIGNED_WEIGHTS)
+            lines = _lines(x, _fraction(x, x.linear))
+            sums = self._layer(x, x.linear, lines)
+        if any(isinstance(step, Leaky) for chain in x.chains for step in chain):
+            raise node.refuse("a leaky ReLU before it cannot learn", "use a ReLU")
+        chains = [(line.inverse, *c) for line, c in zip(lines, x.chains, strict=True)]
+        steps = [_step(meaning) for meaning in levels.meaning]
+        limits = map(_limits, chains, levels.cuts, steps)
+        table = [
+            first_integers(c, cuts, -_FAR, _FAR)
+            for c, cuts in zip(chains, levels.cuts, strict=True)
+        ]
+        codes = self.builder.apply(
+            "threshold",
+            sums,
+            self.builder.constant(np.array(table, np.int64)),
+            lowest=levels.lowest,
+            limits=tuple(limits),
+            slope=tuple(float(line.unit / s) for line, s in zip(lines, steps, strict=True)),
+        )
+        self.quantisation.scales[codes] = np.array([float(s) for s in steps])
+        return codes
+
+    def end(self, x: Activation) -> tuple[Value, OutputCode]:
+        """The sums of a last linear layer, in one unit, or the codes of a quantiser."""
+        if x.weights is None:
+            return super().end(x)
+        if x.linear is None or any(len(_until_clamp(chain)) < len(chain) for chain in x.chains):
+            raise InputError(
+                "the last layer cannot learn",
+                remedy=f"end with a plain linear layer, and {_SIGNED_WEIGHTS}",
+            )
+        lines = _in_one_unit(x, _fraction(x, x.linear))
+        sums = self._layer(x, x.linear, lines)
+        self.quantisation.scales[sums] = np.array([float(lines[0].unit)])
+        return sums, OutputCode(sums.type, (lines[0].unit,), (Fraction(0),))
+
+    def _layer(self, x: Activation, linear: Linear, lines: Sequence[Line]) -> Value:
+        """gain·N + bias; as just N where all gains are 1 and no bias is there."""
+        number = self._layers
+        self._layers += 1
+        learnable, builder = self.quantisation.learnable, self.builder
+        sums, _ = accumulate(builder, x, anywhere=linear.latent.levels)
+        weights = builder.nodes[-1].inputs[1]
+        unit = np.array([float(abs(s)) for s in linear.scale])
+        latent = linear.latent
+        learnable[weights] = Learnable(
+            f"w{number}", unit, latent.levels, latent.steps, latent.bipolar
+        )
+        if all((line.gain, line.bias) == (1, 0) for line in lines):
+            return sums
+        gains = np.array([line.gain for line in lines], np.int64)
+        biases = np.array([line.bias for line in lines], np.int64)
+        largest = 2 * int(np.abs(gains).max())
+        gain = builder.constant(gains, Int(-largest, largest))
+        bias = builder.constant(biases, BIASES)
+        step = np.array([float(line.unit) for line in lines])
+        learnable[bias] = Learnable(f"b{number}", step, BIASES)
+        if linear.gamma is not None and largest >= 2 ** (LEAST_GAIN_FRACTION + 1):
+            gamma = np.array([float(g) for g in linear.gamma])
+            learnable[gain] = Learnable(f"g{number}", np.abs(gamma / gains), Int(-largest, largest))
+        return builder.apply("affine", sums, gain, bias)
+
+
+def _fraction(x: Activation, linear: Linear) -> int:
+    """The bits by which a layer's gains and biases are finer than its sums."""
+    lines = {_line(chain) for chain in x.chains}
+    if len(lines) == 1 and min(lines)[0] > 0 == min(lines)[1]:
+        return 0
+    code, weight = (max(abs(t.lo), abs(t.hi)) for t in (x.range, linear.latent.levels))
+    largest = len(linear.latent.steps) * code * weight
+    return max(0, min(MOST_FRACTION, SUM_BITS - largest.bit_length()))
+
+
+def _lines(x: Activation, fraction: int) -> list[Line]:
+    """Each channel's own."""
+    lines = []
+    for slope, offset in map(_line, x.chains):
+        gain = -(2**fraction) if slope < 0 else 2**fraction
+        unit = abs(slope) / 2**fraction or Fraction(1)
+        lines.append(Line(gain, _held(offset / unit), unit))
+    return lines
+
+
+def _in_one_unit(x: Activation, fraction: int) -> list[Line]:
+    """All channels' in one unit, such that their order is that of the reals."""
+    known = list(map(_line, x.chains))
+    unit = max(abs(slope) for slope, _ in known) / 2**fraction or Fraction(1)
+    return [Line(round(slope / unit), _held(offset / unit), unit) for slope, offset in known]
+
+
+def _held(bias: Fraction) -> int:
+    return min(max(round(bias), BIASES.lo), BIASES.hi)
+
+
+def _until_clamp(chain: Chain) -> tuple[Affine, ...]:
+    return tuple(
+        s for s in takewhile(lambda s: isinstance(s, Affine), chain) if isinstance(s, Affine)
+    )
+
+
+def _line(chain: Chain) -> tuple[Fraction, Fraction]:
+    """(slope, offset) of a chain up to its first bend; an irrational one to 53 bits."""
+    slope, offset = Fraction(1), Fraction(0)
+    for step in _until_clamp(chain):
+        root = rational_root(step.v) or Fraction(sqrt(step.v))
+        slope, offset = slope * step.c / root, offset * step.c / root + step.d
+    return slope, offset
+
+
+def _step(meaning: Chain) -> Fraction:
+    """The real size of a code's step."""
+    (line,) = meaning
+    assert isinstance(line, Affine)
+    return line.c
+
+
+def _limits(chain: Chain, cuts: Cuts, step: Fraction) -> tuple[int, int]:
+    """(lo, hi): a gradient passes where lo ≤ v < hi, within the quantiser's range and no clamp."""
+    width = int(step / cuts.unit)
+    edges = (cuts.multiples[0] - width, cuts.multiples[-1] + width)
+    lo, hi = first_integers(chain, Cuts(cuts.unit, edges, (True, True)), -_FAR, _FAR)
+    for position, bend in enumerate(chain):
+        if isinstance(bend, Clamp):
+            lower, upper = _clamped(chain[:position], bend)
+            lo, hi = max(lo, lower), min(hi, upper)
+    return lo, max(lo, hi)
+
+
+def _clamped(chain: Chain, clamp: Clamp) -> tuple[int, int]:
+    """Where what `chain` gives lies between the bounds of `clamp`."""
+    lo, hi = -_FAR, _FAR + 1
+    if clamp.lo is not None:
+        lo = _first_beyond(chain, clamp.lo, inclusive=False)
+    if clamp.hi is not None:
+        hi = _first_beyond(chain, clamp.hi, inclusive=True)
+    return lo, hi
+
+
+def _first_beyond(chain: Chain, bound: Fraction, *, inclusive: bool) -> int:
+    unit, multiple = (abs(bound), 1 if bound > 0 else -1) if bound else (Fraction(1), 0)
+    (first,) = first_integers(chain, Cuts(unit, (multiple,), (inclusive,)), -_FAR, _FAR)
+    return first
