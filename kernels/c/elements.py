@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
+from math import prod
 
 from edgetrain.compiler.expr import Apply, Const, Dim, Expr, Local, subexpressions
 from edgetrain.compiler.nest import Nest, Out, Read, holds_accumulator, is_accumulator
@@ -17,8 +18,9 @@ _INDENT = "    "
 class Elements:
     """What loops that are open give a name to: each value at each turn that is unrolled, once.
 
-    Every index of a read that is used must be a dim or a constant, every buffer unpacked.  Of the
-    open dims, `_bases` are the turns from which `_widths` turns are unrolled, `_tops` at most.
+    Every index of a read that is used must be a dim or a constant, every buffer in row-major order.
+    Of the open dims, `_bases` are the turns from which `_widths` turns are unrolled, `_tops` at
+    most.
     """
 
     def __init__(
@@ -146,11 +148,11 @@ class Elements:
         for point in points:
             key = self._key(read.value, point)
             if key not in self._names:
-                base, offset = self._position(read.access, read.type.shape, operand, point)
+                base, offset = self._position(read.access, read.type.shape, point)
                 wanted[offset] = key
                 counts[offset] = self._count_to_load(read, point)
         if self._varies(read.value):
-            stride = self._stride(read.access, read.type.shape, operand)
+            stride = self._stride(read.access, read.type.shape)
             for offset, key in wanted.items():
                 pointer = _address(operand.pointer, base, offset)
                 text = self._unit.load(pointer, read.type.scalar, stride, counts[offset])
@@ -174,18 +176,14 @@ class Elements:
         """The lanes of `read` in use at `point`; None also where the others may be loaded."""
         if not self._varies(read.value):
             return None
-        count, stride, last = self._count_at(point), 1, 0
-        for axis in reversed(range(len(read.access))):
-            index = read.access[axis]
-            if isinstance(index, Const):
-                last += int(index.value) * stride
-            else:
-                assert isinstance(index, Dim)
-                last += (self._tops[index.name] + point[index.name]) * stride
-            stride *= read.type.shape[axis]
+        last = 0
+        for index, stride in zip(read.access, _strides(read.type.shape), strict=True):
+            top = self._tops[index.name] if isinstance(index, Dim) else 0
+            last += (top + _turn(index, point)) * stride
         neighbours = read.access[-1] == Dim(self._tiling.lanes, read.type.shape[-1])
         whole = self._unit.reads_past and neighbours
-        return None if whole and last + self._unit.lanes <= read.type.size else count
+        within = last + self._unit.lanes <= read.type.size
+        return None if whole and within else self._count_at(point)
 
     def _first_register(self, read: Read) -> bool:
         return self._tiling.order[-1] in self._dims_of(read.value)
@@ -199,13 +197,13 @@ class Elements:
         where: dict[int, tuple[str, Point]] = {}
         base = ""
         for point, value in zip(points, values, strict=True):
-            base, offset = self._position(access, shape, result, point)
+            base, offset = self._position(access, shape, point)
             where[offset] = (value, point)
         varies = self._varies(out.body, out) or (
             self._tiling.lanes in out.dims and self._tiling.lanes != ""
         )
         if varies:
-            stride = self._stride(access, shape, result)
+            stride = self._stride(access, shape)
             for offset, (value, point) in where.items():
                 if not self._varies(out.body, out):
                     value = self._unit.splat(value, out.type, self._count_at(point))
@@ -224,35 +222,41 @@ class Elements:
                 self._line(f"{result.pointer}[{_plus(base, run[0])}] = {cast}{values_[0]};")
 
     def _position(
-        self, access: Sequence[Expr], shape: Sequence[int], operand: Operand, point: Point
+        self, access: Sequence[Expr], shape: Sequence[int], point: Point
     ) -> tuple[str, int]:
         """An element's place in its buffer: what the loops add to it, and a constant."""
         terms: list[str] = []
-        offset, stride = 0, 1
-        for axis in reversed(operand.layout.axes(len(access))):
-            index = access[axis]
-            if isinstance(index, Const):
-                offset += int(index.value) * stride
+        offset = 0
+        for index, stride in zip(access, _strides(shape), strict=True):
+            base = self._bases[index.name] if isinstance(index, Dim) else "0"
+            offset += _turn(index, point) * stride
+            if base.isdigit():
+                offset += int(base) * stride
             else:
-                assert isinstance(index, Dim)
-                base = self._bases[index.name]
-                offset += point[index.name] * stride
-                if base.isdigit():
-                    offset += int(base) * stride
-                else:
-                    terms.insert(0, base if stride == 1 else f"{base} * {stride}")
-            stride *= shape[axis]
+                terms.append(base if stride == 1 else f"{base} * {stride}")
         return " + ".join(terms), offset
 
-    def _stride(self, access: Sequence[Expr], shape: Sequence[int], operand: Operand) -> int:
+    def _stride(self, access: Sequence[Expr], shape: Sequence[int]) -> int:
         """The distance in memory of what neighbouring lanes read."""
-        stride = 1
-        for axis in reversed(operand.layout.axes(len(access))):
-            index = access[axis]
-            if isinstance(index, Dim) and index.name == self._tiling.lanes:
-                return stride
-            stride *= shape[axis]
-        raise ValueError("no lanes")
+        strides = zip(access, _strides(shape), strict=True)
+        return next(
+            stride
+            for index, stride in strides
+            if isinstance(index, Dim) and index.name == self._tiling.lanes
+        )
+
+
+def _strides(shape: Sequence[int]) -> list[int]:
+    """By how many elements neighbours along each axis lie apart, row by row."""
+    return [prod(shape[axis + 1 :]) for axis in range(len(shape))]
+
+
+def _turn(index: Expr, point: Point) -> int:
+    """How far `index`, a dim or a constant, is past the base of its block at `point`."""
+    if isinstance(index, Const):
+        return int(index.value)
+    assert isinstance(index, Dim)
+    return point[index.name]
 
 
 def arguments(expr: Expr) -> tuple[Expr, ...]:
