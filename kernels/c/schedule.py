@@ -175,15 +175,7 @@ def _blocked(
     if lanes and rows and unit.merges_rows and nest.sizes[outer[-1]] > 1:
         merged = Loop(outer[-1], 1, merged=unit.lanes)
         loops = tuple(merged if loop.dim == outer[-1] else loop for loop in loops)
-    return Tiling(
-        outs,
-        loops,
-        (*outer, column),
-        group=unit.group,
-        hoisted=unit.accumulators,
-        unit=unit,
-        lanes=lanes,
-    )
+    return Tiling(outs, loops, (*outer, column), unit, lanes)
 
 
 def _loops(nest: Nest, steps: Mapping[str, int], even: str, lanes: int) -> tuple[Loop, ...]:

@@ -95,7 +95,7 @@ class TilePrinter(Elements):
         for out in self._tiling.outs:
             for part in self._settled(out.body if out.fold is None else out.fold.term):
                 points = list(self._points(self._dims_of(part)))
-                if len(points) <= self._tiling.hoisted:
+                if len(points) <= self._unit.accumulators:
                     for point in points:
                         self._variable(part, point)
 
@@ -115,8 +115,8 @@ class TilePrinter(Elements):
             self._load(read, list(self._points(self._dims_of(read.value))))
         for outer in self._points(slower):
             turns = [{**outer, **inner} for inner in self._points([fastest])]
-            for start in range(0, len(turns), self._tiling.group):
-                self._group(turns[start : start + self._tiling.group])
+            for start in range(0, len(turns), self._unit.group):
+                self._group(turns[start : start + self._unit.group])
 
     def _streamed(self) -> list[Read]:
         """What the body reads."""
@@ -176,7 +176,7 @@ class TilePrinter(Elements):
                 for line in lines:
                     self._line(line)
                 self._line(f"const {compute_type(out.fold.type)} {acc}_sum = {text};")
-        size = self._tiling.group
+        size = self._unit.group
         for start in range(0, len(points), size):
             some = points[start : start + size]
             body = _with_init(out) if self._in_lanes(out) else out.body

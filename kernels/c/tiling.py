@@ -4,7 +4,7 @@ A tiling never changes a bit.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from edgetrain.compiler.nest import Out
 from edgetrain.kernels.c.units import Unit
@@ -28,15 +28,12 @@ class Tiling:
     """How some results of a nest are computed together.
 
     `loops`: outermost first; a dim without one is unrolled whole.  `order`: all dims, as they run
-    within the unrolled body, the last one fastest; `group` neighbours along it are loaded, computed
-    and stored together.  At most `hoisted` values of one kind are kept through a loop.  `unit`
-    carries out `unit.lanes` turns of the dim `lanes` at once.
+    within the unrolled body, the last one fastest.  `unit` carries out `unit.lanes` turns of the
+    dim `lanes` at once.
     """
 
     outs: tuple[Out, ...]
     loops: tuple[Loop, ...]
     order: tuple[str, ...]
-    group: int = 8
-    hoisted: int = 16
-    unit: Unit = field(default_factory=Unit)
+    unit: Unit
     lanes: str = ""

@@ -29,11 +29,12 @@ class Unit:
     floats: frozenset[int] = frozenset({16, 32})
     """The widths of the floats that it computes with."""
     accumulators = 16
-    """Results kept in registers at once: others hold operands."""
+    """Results kept in registers at once, or values that a loop does not change: other registers
+    hold operands."""
     rows = 4
     """Turns of the loop around them that are unrolled."""
     group = 8
-    """Neighbours that are loaded before they are computed with."""
+    """Neighbours that are loaded, computed and stored together."""
     joint_rows = 2
     """The same, where a fold goes along the rows."""
     reads_past = False

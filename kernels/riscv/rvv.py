@@ -5,7 +5,6 @@ longer registers give the same bits, and are filled in part.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from edgetrain.compiler.expr import Apply
 from edgetrain.compiler.types import BOOL, Scalar
@@ -17,12 +16,8 @@ _COMPARE = {"lt": "vmflt", "le": "vmfle", "eq": "vmfeq"}
 _MIRRORED = {"lt": "vmfgt", "le": "vmfge", "eq": "vmfeq"}
 
 
-@dataclass(frozen=True)
 class RvvUnit(Unit):
     """Floats of `bits` bits, `group_registers` (1, 2, 4 or 8) registers of them at a time."""
-
-    bits: int
-    group_registers: int = 8
 
     header = "et_rvv.h"
     accumulators = 1
@@ -31,22 +26,14 @@ class RvvUnit(Unit):
     strided_cost = 8
     operations = frozenset({*_SAME, *_COMPARE, "fma", "min", "max", "select"})
 
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        return f"rvv-fp{self.bits}"
-
-    @property
-    def requires(self) -> frozenset[str]:  # type: ignore[override]
-        wide = {"rvv", "fma32", "vlen-128"}
-        return frozenset(wide if self.bits == 32 else wide | {"rvv-fp16", "fma16"})
-
-    @property
-    def floats(self) -> frozenset[int]:  # type: ignore[override]
-        return frozenset({self.bits})
-
-    @property
-    def lanes(self) -> int:  # type: ignore[override]
-        return self.group_registers * _REGISTER_BITS // self.bits
+    def __init__(self, bits: int, group_registers: int = 8) -> None:
+        self.bits = bits
+        self.group_registers = group_registers
+        self.name = f"rvv-fp{bits}"
+        needed = {"rvv", "fma32", "vlen-128"}
+        self.requires = frozenset(needed if bits == 32 else needed | {"rvv-fp16", "fma16"})
+        self.floats = frozenset({bits})
+        self.lanes = group_registers * _REGISTER_BITS // bits
 
     def fitted(self, size: int) -> Unit:
         groups = (RvvUnit(self.bits, registers) for registers in (1, 2, 4, 8))
