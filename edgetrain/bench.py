@@ -13,14 +13,13 @@ from edgetrain.costs import entry_macs
 from edgetrain.cycles import modelled_cycles
 from edgetrain.networks import ReferenceNetwork
 from edgetrain.pipeline import (
-    IMAGE_FILE,
     Program,
     compile_model,
     open_project,
     read_report,
     write_project,
 )
-from edgetrain.toolchain import Optimise
+from edgetrain.toolchain import IMAGE_FILE, Optimise
 from edgetrain.verify import Mismatch, Reference, simulate_calls, simulate_reference, verify
 from edgetrain.workloads import find_network, model_file
 

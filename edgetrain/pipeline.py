@@ -46,7 +46,6 @@ STEP_COSTS = ("state_bytes", "arena_bytes", "step_multiplications")
 FP16_FEATURES = frozenset({"f16", "fma16"})
 """What a board must have for programs in FLOAT16."""
 REPORT_FILE = "report.json"
-IMAGE_FILE = "firmware.elf"
 MODEL_FILE = "model.onnx"
 INFERENCE_FILE = "inference.onnx"
 """Beside the training step in MODEL_FILE."""

@@ -4,21 +4,19 @@ Without a link the device is the simulator, whose state is kept in the project's
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from edgetrain.board import load_board
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.files import npz_bytes
 from edgetrain.compiler.program import elements
 from edgetrain.files import read_npz, write_file
-from edgetrain.link import Link, open_link
-from edgetrain.pipeline import IMAGE_FILE, Program, open_project
+from edgetrain.pipeline import Program, open_project
+from edgetrain.target import open_target
 from edgetrain.verify import pack
 
 STATE_FILE = "state.npz"
@@ -42,7 +40,7 @@ def export_state(directory: str | Path, out: str | Path, link: str | None = None
     if link is None:
         state = saved_state(directory, program)
     else:
-        with _target(directory, program, link) as target:
+        with open_target(program, directory, link) as target:
             state = {
                 buffer.name: elements(buffer, target.read_state(position))
                 for position, buffer in enumerate(program.of_kind("state"))
@@ -60,7 +58,7 @@ def import_state(directory: str | Path, file: str | Path, link: str | None = Non
     if link is None:
         keep_state(directory, state)
         return _describe(state)
-    with _target(directory, program, link) as target:
+    with open_target(program, directory, link) as target:
         for position, buffer in enumerate(program.of_kind("state")):
             target.write_state(position, pack(buffer, state[buffer.name]))
     return _describe(state)
@@ -98,17 +96,3 @@ def _describe(state: State) -> StateReport:
         bytes=sum(array.nbytes for array in state.values()),
         sha256=hashlib.sha256(npz_bytes(state)).hexdigest(),
     )
-
-
-@contextmanager
-def _target(directory: str | Path, program: Program, link: str) -> Iterator[Link]:
-    """A target that runs the image of `program`."""
-    image = Path(directory, IMAGE_FILE)
-    if not image.is_file():
-        raise InputError("holds no image", where=str(directory), remedy="compile it again")
-    with open_link(load_board(program.target), image, link) as target:
-        if target.hello().model_hash.hex() != program.sha256:
-            raise InputError(
-                "the target runs another program", where=str(directory), remedy="flash the image"
-            )
-        yield target

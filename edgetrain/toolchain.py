@@ -24,7 +24,7 @@ from edgetrain.image import (
 )
 
 RUNTIME = Path(next(iter(kernels.__path__))).resolve() / "c" / "runtime"
-IMAGE_NAME = "firmware.elf"
+IMAGE_FILE = "firmware.elf"
 
 Optimise = Literal["speed", "flash", "ram"]
 _LEVEL: dict[Optimise, str] = {"speed": "-O2", "flash": "-Os", "ram": "-O2"}
@@ -136,7 +136,7 @@ def build(
             ]
         for job in jobs:
             job.result()
-        image = Path(scratch, IMAGE_NAME)
+        image = Path(scratch, IMAGE_FILE)
         _link(board, tools, [*extra_flags, *map(str, objects.values())], image, source / "board")
         model = objects["edgetrain.c"]
         sizes = _footprint(board, tools, model, objects.get("board/et_libc.c"))
@@ -147,9 +147,9 @@ def build(
         )
         stack = stack_bound(model, frames)
         whole = image_sizes(image)
-        os.replace(image, directory / IMAGE_NAME)
+        os.replace(image, directory / IMAGE_FILE)
     return Build(
-        image=directory / IMAGE_NAME,
+        image=directory / IMAGE_FILE,
         toolchain=f"{tools.name} {tools.version}",
         flash_bytes=sizes.flash,
         ram_bytes=sizes.ram + stack,

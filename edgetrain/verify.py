@@ -1,9 +1,7 @@
 """Target against simulator on the same data, bit for bit: every output and every state tensor."""
 
 import itertools
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgetrain.board import Board, load_board
 from edgetrain.can.frames import Frames
 from edgetrain.can.inject import inject
 from edgetrain.can.synthetic import synthetic_bus
@@ -20,9 +17,10 @@ from edgetrain.compiler.layout import storage_dtype
 from edgetrain.compiler.program import Buffer, Entry, elements
 from edgetrain.compiler.program_file import program_sha256
 from edgetrain.compiler.types import Float
-from edgetrain.link import Link, open_link
-from edgetrain.pipeline import IMAGE_FILE, Program, build_for_host, open_project
+from edgetrain.link import Link
+from edgetrain.pipeline import Program, open_project
 from edgetrain.simulator import Simulator
+from edgetrain.target import open_target
 
 Array = NDArray[Any]
 Inputs = tuple[Array, ...]
@@ -126,34 +124,13 @@ def verify(
         reference = _simulate(program, samples, steps, seed, frames)
     elif reference.digest != program_digest(program):
         raise InputError("the reference is of another program", where=str(directory))
-    with (
-        _image(program, Path(directory), link) as (board, image),
-        open_link(board, image, link, count=count) as target,
-    ):
-        if target.hello().model_hash.hex() != program.sha256:
-            raise InputError(
-                "the target runs another program", where=str(directory), remedy="flash the image"
-            )
+    with open_target(program, directory, link, count=count, rebuild=True) as target:
         target.reset()  # a board may have been at work
         run = _Comparison(program, target)
         for series in reference.series:
             run.series(series)
         run.state(reference.state, reference.samples)
         return run.report(reference)
-
-
-@contextmanager
-def _image(program: Program, directory: Path, link: str) -> Iterator[tuple[Board, Path]]:
-    """The image to run, and the board that it is for."""
-    board = load_board(program.target)
-    if link == "host" and board.architecture != "host":
-        with tempfile.TemporaryDirectory() as scratch:
-            yield load_board("host"), build_for_host(program, Path(scratch))
-        return
-    image = directory / IMAGE_FILE
-    if not image.is_file():
-        raise InputError("holds no image", where=str(directory), remedy="compile it again")
-    yield board, image
 
 
 def simulate_reference(

@@ -10,8 +10,8 @@ from edgetrain.bench import own_samples
 from edgetrain.board import load_board
 from edgetrain.cycles import Cost, RiscvCost, ThumbCost, modelled_cycles
 from edgetrain.networks import reference_network
-from edgetrain.pipeline import IMAGE_FILE, compile_model, write_project
-from edgetrain.toolchain import find_toolchain
+from edgetrain.pipeline import compile_model, write_project
+from edgetrain.toolchain import IMAGE_FILE, find_toolchain
 from edgetrain.verify import verify
 from edgetrain.workloads import model_file
 from tests.support import needs_tool

@@ -24,7 +24,8 @@ from edgetrain.compiler.program import Program as CompiledProgram
 from edgetrain.compiler.types import FLOAT16, FLOAT32, TensorType
 from edgetrain.kernels.c.kernels import KERNELS
 from edgetrain.link import Link, open_link
-from edgetrain.pipeline import IMAGE_FILE, Program, write_project
+from edgetrain.pipeline import Program, write_project
+from edgetrain.toolchain import IMAGE_FILE
 from tests.support import needs_tool
 
 EVERY = 32

@@ -11,8 +11,9 @@ from edgetrain.can.inject import inject
 from edgetrain.can.synthetic import synthetic_bus
 from edgetrain.compiler.files import npz_bytes
 from edgetrain.link import open_link
-from edgetrain.pipeline import IMAGE_FILE, open_project
+from edgetrain.pipeline import open_project
 from edgetrain.state import STATE_FILE, export_state, import_state, saved_state
+from edgetrain.toolchain import IMAGE_FILE
 from edgetrain.verify import frame_inputs, pack
 from tests.cli.conftest import Command
 

@@ -18,7 +18,8 @@ from edgetrain.kernels.c.kernels import KERNELS, VECTOR_UNITS
 from edgetrain.kernels.c.units import Unit
 from edgetrain.link import Link, open_link
 from edgetrain.networks import ReferenceNetwork
-from edgetrain.pipeline import IMAGE_FILE, Program, compile_model, runnable, write_project
+from edgetrain.pipeline import Program, compile_model, runnable, write_project
+from edgetrain.toolchain import IMAGE_FILE
 from edgetrain.verify import verify
 from tests.c.harness import Pair, build_program, draw
 from tests.c.op_graphs import op_graph

@@ -14,8 +14,9 @@ from edgetrain.compiler.program_file import program_text
 from edgetrain.compiler.rounding import fused_multiply_add
 from edgetrain.compiler.rules import RULES, Learning
 from edgetrain.link import open_link
-from edgetrain.pipeline import IMAGE_FILE, compile_model, write_project
+from edgetrain.pipeline import compile_model, write_project
 from edgetrain.simulator import Simulator
+from edgetrain.toolchain import IMAGE_FILE
 from edgetrain.verify import pack, verify
 from tests.training.models import random_layers, write_mlp
 from tests.training.test_gradients import forward, torch_loss

@@ -15,9 +15,10 @@ from edgetrain.compiler.files import npz_bytes
 from edgetrain.compiler.program import elements
 from edgetrain.files import read_npz
 from edgetrain.link import Link, open_link
-from edgetrain.pipeline import IMAGE_FILE, Program, open_project
+from edgetrain.pipeline import Program, open_project
 from edgetrain.simulate import simulate_training
 from edgetrain.state import STATE_FILE, export_state, import_state
+from edgetrain.toolchain import IMAGE_FILE
 from edgetrain.verify import pack, verify
 from tests.training.models import random_layers, write_mlp
 
