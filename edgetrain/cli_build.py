@@ -146,7 +146,7 @@ def setting(text: str) -> tuple[str, str]:
     type=click.IntRange(0, 2**32 - 1),
     default=0,
     show_default=True,
-    help="Of stochastic rounding.",
+    help="Of random numbers: of stochastic rounding, and of the rules that draw some.",
 )
 @click.option(
     "--set",

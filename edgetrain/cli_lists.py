@@ -53,7 +53,7 @@ def rules() -> Answer:
         for rule in RULES.values()
     ]
     shown = [
-        {**each, "options": [f"{o.name}={o.default}: {o.summary}" for o in rule.options]}
+        {**each, "options": [f"{o.name}={o.default:g}: {o.summary}" for o in rule.options]}
         for each, rule in zip(found, RULES.values(), strict=True)
     ]
     return Answer({"rules": found}, listing(("name", "meaning", "precisions", "options"), shown))

@@ -54,8 +54,8 @@ def compile_project(
     `precision`, fp32 or fp16, is that of all numbers of a float model; of fp16, `loss_scale` is a
     power of two or `dynamic`, the default.  A quantised model is what it is, as w2a2; while it
     learns, its weights are kept as `latent` numbers of int16, int8 or fp16 too.  `rounding` is that
-    of the parameters: `nearest`, or `stochastic` by random numbers of `seed`.  `options` are those
-    of the rule (`edgetrain rules`).
+    of the parameters: `nearest`, or `stochastic` by random numbers.  `seed` is that of all random
+    numbers, `options` are the rule's own (`edgetrain rules`).
 
     `dequantise` makes a quantised model a float one (a CAN detector without its front end).
 

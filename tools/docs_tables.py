@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edgetrain.board import Board, all_boards
 from edgetrain.compiler.ops import OPS
+from edgetrain.compiler.rules import RULES
 from tools.experiments.page import TABLES as EXPERIMENTS
 from tools.markdown import table
 
@@ -38,7 +39,21 @@ def ops() -> str:
     return table(("op", "meaning"), rows)
 
 
-TABLES: dict[str, Callable[[], str]] = {"boards": boards, "ops": ops, **EXPERIMENTS}
+def rules() -> str:
+    rows = [
+        (
+            f"[`{name}`]({name}.md)",
+            rule.summary,
+            ", ".join(rule.precisions),
+            "; ".join(f"`{o.name}` = {o.default:g}: {o.summary}" for o in rule.options) or "–",
+        )
+        for name, rule in sorted(RULES.items())
+    ]
+    return table(("rule", "what it does", "precisions", "options and their defaults"), rows)
+
+
+OWN = {"boards": boards, "ops": ops, "rules": rules}
+TABLES: dict[str, Callable[[], str]] = {**OWN, **EXPERIMENTS}
 
 
 def documents() -> list[Path]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from numpy.random import Generator
 
-from edgetrain.compiler.expr import Dim, add, mul, product
+from edgetrain.compiler.expr import Dim, Expr, add, lift, lt, mul, product, select, sub
 from edgetrain.compiler.nest import Nest, axes, elementwise
 from edgetrain.compiler.ops.registry import Example, register
 from edgetrain.compiler.types import FLOAT32, Int, TensorType
@@ -54,6 +54,22 @@ def multiply(a: TensorType, b: TensorType) -> Nest:
 def plus(a: TensorType, b: TensorType) -> Nest:
     """y = a + b, element by element, of one shape."""
     return elementwise(axes(a.shape), add, a=a, b=b)
+
+
+@register("subtract", _same_example)
+def subtract(a: TensorType, b: TensorType) -> Nest:
+    """y = a − b, element by element, of one shape."""
+    return elementwise(axes(a.shape), sub, a=a, b=b)
+
+
+@register("signum", lambda rng: Example(_same_example(rng).operands[:1]))
+def signum(x: TensorType) -> Nest:
+    """y = 1 where x is above 0, −1 where it is below, else 0, element by element."""
+
+    def of(x: Expr) -> Expr:
+        return select(lt(0.0, x), lift(1.0, x.type), select(lt(x, 0.0), lift(-1.0, x.type), 0.0))
+
+    return elementwise(axes(x.shape), of, x=x)
 
 
 def _scale_example(rng: Generator) -> Example:

@@ -1,6 +1,18 @@
 """One learning rule a file: a function from a forward graph to a training graph."""
 
-from edgetrain.compiler.rules import adam, momentum, sgd
+from edgetrain.compiler.rules import adam, dfa, drtp, momentum, sgd, target_projection
 from edgetrain.compiler.rules.registry import RULES, Learning, Option, Rule, find_rule
 
-__all__ = ["RULES", "Learning", "Option", "Rule", "adam", "find_rule", "momentum", "sgd"]
+__all__ = [
+    "RULES",
+    "Learning",
+    "Option",
+    "Rule",
+    "adam",
+    "dfa",
+    "drtp",
+    "find_rule",
+    "momentum",
+    "sgd",
+    "target_projection",
+]

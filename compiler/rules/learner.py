@@ -16,7 +16,7 @@ from edgetrain.compiler.learnable import Doubles
 from edgetrain.compiler.rules.layers import Layer, layers_of
 from edgetrain.compiler.rules.loss_scale import cancel_overflow, in_type, scaled, unscaled
 from edgetrain.compiler.rules.network import Network
-from edgetrain.compiler.rules.optimiser import Optimiser
+from edgetrain.compiler.rules.optimiser import Optimiser, descends_in_half, descent
 from edgetrain.compiler.rules.parameter import (
     Chance,
     Parameter,
@@ -118,10 +118,11 @@ class Sample:
         return times(self.b, gradient, self._scales[value])
 
     def gradients(
-        self, run: Run, seeds: Mapping[Value, Value], wrt: Collection[Value]
+        self, run: Run, seeds: Mapping[Value, Value], also: Collection[Value] = ()
     ) -> dict[Value, Value]:
-        """From `seeds`, backwards through the nodes of `run`, to those of `wrt` on which they
-        depend; both by the network's values."""
+        """From `seeds`, backwards through the nodes of `run`, to what is deployed of parameters and
+        to `also`, where the seeds depend on it; all by the network's values."""
+        wrt = [*(parameter.deployed for parameter in self.parameters), *also]
         ends = {run[value]: seed for value, seed in seeds.items()}
         found = differentiate(self.b, run.nodes, ends, [run[value] for value in wrt])
         return {value: found[run[value]] for value in wrt if run[value] in found}
@@ -143,8 +144,7 @@ def back_propagation(sample: Sample) -> Estimate:
     (outputs,) = sample.infer.outputs
     loss, gradient = sample.loss(run[outputs])
     seeds = {outputs: sample.seed(run[outputs], gradient)}
-    wrt = [parameter.deployed for parameter in sample.parameters]
-    return Estimate(loss, sample.gradients(run, seeds, wrt))
+    return Estimate(loss, sample.gradients(run, seeds))
 
 
 def learn(
@@ -191,6 +191,12 @@ def _by_numbers(sample: Sample, key: Value | Parameter, gradient: Value) -> tupl
         if key == parameter.deployed:
             return parameter, parameter.straight_through(sample.b, gradient)
     return Parameter(key, key), gradient
+
+
+def descend(infer: Network, how: Learning, estimate: Callable[[Sample], Estimate]) -> Graph:
+    """`learn` by plain gradient descent: in half precision FLOAT16 serves for the update too, where
+    no factor loses bits in it."""
+    return learn(infer, how, estimate, descent(how), any_float=descends_in_half(how))
 
 
 def _over_samples(

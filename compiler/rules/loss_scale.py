@@ -17,9 +17,10 @@ SCALE, GOOD_STEPS = "loss_scale", "good_steps"
 
 
 def scaled(b: GraphBuilder, how: Learning, seed: Value) -> Value:
-    """The gradient of the outputs, in FLOAT32, times the loss scale."""
+    """The gradient that goes backwards from here, in FLOAT32, times the loss scale."""
     if how.scaling == "dynamic":
-        return b.apply("scale_by", seed, b.state(SCALE, np.array(FIRST, np.float32), FLOAT32))
+        scale = b.find_state(SCALE) or b.state(SCALE, np.array(FIRST, np.float32), FLOAT32)
+        return b.apply("scale_by", seed, scale)
     return seed if how.scaling == 1 else b.apply("scale", seed, factor=how.scaling)
 
 

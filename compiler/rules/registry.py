@@ -69,7 +69,7 @@ class Learning:
     `loss_scale` of fp16: a power of two by which gradients are computed larger than they are, or
     dynamic (the default), where it is found while learning.  `rounding` of its parameters: nearest,
     or stochastic, up or down by random numbers of `seed` such that the mean is right; by default
-    stochastic for latents of int8 alone.
+    stochastic for latents of int8 alone.  The random numbers of rules are of this seed too.
     `options`: names and values of the rule's own (see `Option`).
 
     Raises InputError for a loss that there is not, or a number that cannot be meant.

@@ -33,8 +33,10 @@ POSITIVE = {
 """Operands that are sums of exponentials or squares: of nothing else is a logarithm meant, a square
 root or a quotient."""
 UNITS = {"sigmoid": 1.0, "tanh": 1.0, "binary_cross_entropy_gradient": 1.0, "learning_rate": 0.1}
+UNITS |= {"project": 8.0}
 """Where the error is in units of this, not of the result: onnxruntime's kernels approximate so, and
-the cosine of a schedule cancels to 0 (0.1 is the rate that is drawn)."""
+the cosine of a schedule cancels to 0 (0.1 is the rate that is drawn), and so do the terms of a
+projection, whose matrix has both signs."""
 
 
 def graph_of(name: str, example: Example) -> Graph:

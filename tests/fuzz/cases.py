@@ -1,7 +1,7 @@
 """What training programs are made of, and one of them as a project that was verified."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from itertools import cycle
 from pathlib import Path
@@ -12,7 +12,7 @@ from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.ops.loss import LOSSES
 from edgetrain.compiler.ops.schedule import SCHEDULES
 from edgetrain.compiler.rules import RULES, Learning
-from edgetrain.compiler.rules.registry import PRECISIONS, ROUNDINGS
+from edgetrain.compiler.rules.registry import ROUNDINGS
 from edgetrain.pipeline import FP16_FEATURES, Program, compile_model, write_project
 from edgetrain.verify import VerifyReport, verify
 from tests.fuzz.pairwise import covering_array
@@ -48,7 +48,7 @@ FACTORS: dict[str, Sequence[Any]] = {
     "decay": (0.0, 0.01),
     "schedule": tuple(SCHEDULES),
     "batch": (1, 3),
-    "precision": PRECISIONS,
+    "precision": ("fp32", "fp16"),
     "loss_scale": (1.0, 128.0, "dynamic"),
     "rounding": ROUNDINGS,
     "update": ("all", "last", "biases", "w0[1:2]"),
@@ -57,7 +57,7 @@ FACTORS: dict[str, Sequence[Any]] = {
 
 def valid(case: Case) -> bool:
     """Whether the values of a case, or of the part of one that is decided, go together."""
-    precisions = [case["precision"]] if "precision" in case else PRECISIONS
+    precisions = [case["precision"]] if "precision" in case else FACTORS["precision"]
     return any(_valid({**case, "precision": precision}) for precision in precisions)
 
 
@@ -80,16 +80,29 @@ def learning(case: Case) -> Learning:
     return Learning(**FIXED, **{name: value for name, value in case.items() if name in named})
 
 
+def kind(factor: str, value: Any) -> Any:
+    """Values of a factor of which the kind is equal take turns."""
+    match factor:
+        case "board":
+            return arithmetic(load_board(value))
+        case "rule":
+            return ", ".join(RULES[value].precisions)
+    return value
+
+
 def covering_cases(seed: int) -> list[Case]:
-    """Few cases in which every two values meet; of the boards, every arithmetic meets every value,
-    and the boards of one arithmetic take turns."""
-    kinds: dict[str, list[str]] = {}
-    for board in RUNNABLE:
-        kinds.setdefault(arithmetic(board), []).append(board.name)
-    factors = {**FACTORS, "board": [names[0] for names in kinds.values()]}
-    turns = {names[0]: cycle(names) for names in kinds.values()}
+    """Few cases in which every two kinds of values meet: the boards of one arithmetic take turns,
+    and so do the rules that are defined in the same precisions."""
+    turns: dict[str, dict[Any, Iterator[Any]]] = {}
+    factors: dict[str, Sequence[Any]] = {}
+    for factor, values in FACTORS.items():
+        kinds: dict[Any, list[Any]] = {}
+        for value in values:
+            kinds.setdefault(kind(factor, value), []).append(value)
+        factors[factor] = [alike[0] for alike in kinds.values()]
+        turns[factor] = {alike[0]: cycle(alike) for alike in kinds.values()}
     rows = covering_array(factors, valid, seed)
-    return [{**row, "board": next(turns[row["board"]])} for row in rows]
+    return [{factor: next(turns[factor][value]) for factor, value in row.items()} for row in rows]
 
 
 def key(case: Case) -> str:

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from edgetrain.board import load_board
-from tests.fuzz.cases import FACTORS, RUNNABLE, STEPS, Case, arithmetic, covering_cases, run_case
+from tests.fuzz.cases import (
+    FACTORS,
+    RUNNABLE,
+    STEPS,
+    Case,
+    arithmetic,
+    covering_cases,
+    kind,
+    run_case,
+)
 from tests.fuzz.pairwise import Row, covering_array, pairs, valid_pairs, walk
 from tests.support import needs_tool
 
@@ -31,16 +40,16 @@ def test_is_bit_exact(case: Case, tmp_path: Path) -> None:
 
 def test_the_cases_are_few_and_cover_what_they_say() -> None:
     assert len(CASES) <= MOST_PROGRAMS
-    met = [{**case, "board": arithmetic(load_board(case["board"]))} for case in CASES]
-    kinds = {arithmetic(board) for board in RUNNABLE}
-    values = {**FACTORS, "board": sorted(kinds)}
+    met = [{factor: kind(factor, value) for factor, value in case.items()} for case in CASES]
+    values = {f: sorted({kind(f, v) for v in values}, key=str) for f, values in FACTORS.items()}
     full_only = ["fp32", *(arithmetic(b) for b in RUNNABLE if "f16" not in b.features)]
     half_only = ["fp16", "128.0", "dynamic", "stochastic"]
     without = {*product(full_only, half_only), *product(half_only, full_only)}
     for a, b in combinations(values, 2):
         wanted = {(str(x), str(y)) for x, y in product(values[a], values[b])} - without
         assert wanted == {(str(case[a]), str(case[b])) for case in met}, (a, b)
-    assert {case["board"] for case in CASES} == {board.name for board in RUNNABLE}
+    for factor in ("board", "rule"):
+        assert {case[factor] for case in CASES} == set(FACTORS[factor])
 
 
 SMALL: dict[str, Any] = {"a": (1, 2, 3), "b": "xyz", "c": (True, False), "d": (0, 1, 2, 3)}

@@ -7,6 +7,7 @@ import pytest
 import edgetrain as et
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.rules import RULES, Learning, Option, Rule, find_rule
+from tests.support import REPOSITORY
 
 TUNED = Rule(
     "tuned",
@@ -61,3 +62,10 @@ def test_options_have_names_of_their_own_and_defaults_in_range(name: str) -> Non
     )
     assert all(option.value(option.default) == option.default for option in options)
     assert RULES[name].summary
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_every_rule_has_a_page(name: str) -> None:
+    page = (REPOSITORY / "docs" / "rules" / f"{name}.md").read_text()
+    assert page.startswith(f"# `{name}`\n")
+    assert all(f"`{o.name}`" in page or f"--set {o.name}=" in page for o in RULES[name].options)

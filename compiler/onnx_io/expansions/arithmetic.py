@@ -30,3 +30,13 @@ def mix(e: Emitter, node: Node, a: str, b: str) -> str:
     kind = node.inputs[0].type.scalar
     p, q = (e.number(node.attributes[name], kind) for name in "pq")
     return e.node("Add", e.node("Mul", a, p), e.node("Mul", b, q))
+
+
+@expands("subtract")
+def subtract(e: Emitter, node: Node, a: str, b: str) -> str:
+    return e.node("Sub", a, b)
+
+
+@expands("signum")
+def signum(e: Emitter, node: Node, x: str) -> str:
+    return e.node("Sign", x)

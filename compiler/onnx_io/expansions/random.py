@@ -19,7 +19,7 @@ def random(e: Emitter, node: Node, step: str, sample: str | None = None) -> str:
             sample = e.node("Reshape", sample, e.integers(-1, *[1] * len(shape)))
         size = _word(e, int(np.prod(shape, dtype=int)))
         index = e.node("Add", e.node("Mul", _unsigned(e, sample), size), index)
-    key = _word(e, _scrambled(given["seed"]) ^ given["stream"])
+    key = _word(e, scrambled(given["seed"]) ^ given["stream"])
     of_step = _scramble(e, e.node("BitwiseXor", _scramble(e, key), _unsigned(e, step)))
     of_index = _scramble(e, e.node("BitwiseXor", key, index))
     bits = _scramble(e, e.node("BitwiseXor", of_index, of_step))
@@ -67,7 +67,7 @@ def _scramble(e: Emitter, x: str) -> str:
     return e.node("BitwiseXor", x, _shifted(e, x, 16))
 
 
-def _scrambled(x: int) -> int:
+def scrambled(x: int) -> int:
     """The same of a number that is known now."""
     for shift, factor in _ROUNDS:
         x = (x ^ x >> shift) * factor % 2**32
