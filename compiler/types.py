@@ -84,6 +84,10 @@ class TensorType:
             size *= length
         return size
 
+    def with_scalar(self, scalar: Scalar) -> "TensorType":
+        """The same shape of other elements."""
+        return TensorType(self.shape, scalar)
+
     def __str__(self) -> str:
         extent = "×".join(map(str, self.shape)) or "scalar"
         if isinstance(self.scalar, Int):

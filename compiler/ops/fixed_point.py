@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from numpy.random import Generator
 
 from edgetrain.compiler.expr import (
+    Dim,
     Expr,
     add,
     clamp,
@@ -23,7 +24,7 @@ from edgetrain.compiler.expr import (
     to_float,
     widen,
 )
-from edgetrain.compiler.nest import Nest, axes, elementwise
+from edgetrain.compiler.nest import Nest, Out, Read, axes, elementwise
 from edgetrain.compiler.ops.random import flat_index, random_bits
 from edgetrain.compiler.ops.registry import Example, register
 from edgetrain.compiler.types import FLOAT16, FLOAT32, Float, Int, TensorType
@@ -161,6 +162,14 @@ def quantise_stochastic(
     return elementwise(dims, value, x=x, step=step, u=u)
 
 
+def rounded_fixed(x: Expr, fraction: int, within: Int) -> Expr:
+    """The integer nearest to x/2^fraction, ties to even, held `within` a range."""
+    if fraction:
+        odd = _odd(shift_right(x, fraction))
+        x = shift_right(add(add(x, 2 ** (fraction - 1) - 1), odd), fraction)
+    return clamp(x, within)
+
+
 def _levels_example(rng: Generator) -> Example:
     fraction = int(rng.choice([0, 1, 6, 14]))
     kind = Int(-(3 << fraction), 3 << fraction)
@@ -171,14 +180,69 @@ def _levels_example(rng: Generator) -> Example:
 def round_fixed(x: TensorType, *, fraction: int, within: Int) -> Nest:
     """y = the integer nearest to x/2^fraction, ties to even, held `within` a range, element by
     element."""
+    return elementwise(axes(x.shape), lambda x: rounded_fixed(x, fraction, within), x=x)
 
-    def value(x: Expr) -> Expr:
-        if fraction:
-            odd = _odd(shift_right(x, fraction))
-            x = shift_right(add(add(x, 2 ** (fraction - 1) - 1), odd), fraction)
-        return clamp(x, within)
 
-    return elementwise(axes(x.shape), value, x=x)
+def _step_example(rng: Generator) -> Example:
+    k, n = (int(v) for v in rng.integers(1, 20, 2))
+    shift = int(rng.integers(1, 9))
+    operands = (
+        TensorType((k, n), Int(-96, 96)),
+        TensorType((k,), Int(0, 3)),
+        TensorType((n,), Int(-(2**16), 2**16)),
+    )
+    if rng.random() < 0.5:
+        return Example(operands, {"shift": shift})
+    step = TensorType((), Int(0, 2**31 - 2))
+    return Example((*operands, step), {"shift": shift, "seed": 3, "stream": int(rng.integers(9))})
+
+
+@register("step_fixed", _step_example)
+def step_fixed(
+    v: TensorType,
+    x: TensorType,
+    q: TensorType,
+    step: TensorType | None = None,
+    *,
+    shift: int,
+    seed: int = 0,
+    stream: int = 0,
+) -> Nest:
+    """y[k,n] = v[k,n] + x[k]·q[n]/2^shift, rounded to nearest, or, where `step` is given, at random
+    so that the mean is right, and held in the range of v; v where q[n] is 0.  All integers; v
+    (K, N), x (K), q (N), step a scalar."""
+    assert isinstance(v.scalar, Int)
+    k, n = Dim("k", v.shape[0]), Dim("n", v.shape[1])
+    reads = [Read("v", (k, n), v), Read("x", (k,), x), Read("q", (n,), q)]
+    old, factor, rate = (read.value for read in reads)
+    part: Expr = lift(2 ** (shift - 1))
+    if step is not None:
+        reads.append(Read("step", (), step))
+        bits = random_bits(seed, stream, reads[-1].value, flat_index((k, n)))
+        part = shift_right(bits, 32 - shift)
+    moved = add(old, shift_right(add(mul(factor, rate), part), shift))
+    body = select(eq(rate, 0), old, clamp(moved, v.scalar))
+    return Nest(
+        (("k", k.size), ("n", n.size)), tuple(reads), (Out("y", ("k", "n"), v.scalar, body),)
+    )
+
+
+def _moved_example(rng: Generator) -> Example:
+    v, _, q = _step_example(rng).operands[:3]
+    how = {"fraction": 6, "within": Int(-1, 1)}
+    return Example((q, v, TensorType(v.shape, Int(-1, 1))), how)
+
+
+@register("round_moved", _moved_example)
+def round_moved(
+    q: TensorType, v: TensorType, old: TensorType, *, fraction: int, within: Int
+) -> Nest:
+    """y[…,n] = what `round_fixed` makes of v, but old[…,n] where q[n] is 0; q (N)."""
+
+    def value(q: Expr, v: Expr, old: Expr) -> Expr:
+        return select(eq(q, 0), old, rounded_fixed(v, fraction, within))
+
+    return elementwise(axes(v.shape), value, q=q, v=v, old=old)
 
 
 def _sign_example(rng: Generator) -> Example:

@@ -5,6 +5,7 @@ from edgetrain.compiler.passes.base import Pass
 from edgetrain.compiler.passes.common_nodes import CommonNodes
 from edgetrain.compiler.passes.dead_nodes import DeadNodes
 from edgetrain.compiler.passes.early_updates import EarlyUpdates
+from edgetrain.compiler.passes.fixed_steps import FixedSteps
 from edgetrain.compiler.passes.fold_constants import Evaluate, FoldConstants
 from edgetrain.compiler.passes.fuse_into_fold import FuseIntoFold
 from edgetrain.compiler.passes.fuse_maps import FuseMaps
@@ -30,6 +31,7 @@ def training_passes(features: frozenset[str], evaluate: Evaluate) -> tuple[Pass,
     return (
         FoldConstants(evaluate),
         CommonNodes(),
+        FixedSteps(),
         RankOneUpdate(features),
         FuseSteps(features),
         fuse,

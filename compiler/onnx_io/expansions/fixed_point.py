@@ -7,6 +7,8 @@ from edgetrain.compiler.onnx_io.emitter import DOUBLE, Emitter, element_type
 from edgetrain.compiler.onnx_io.expansions.registry import INEXPRESSIBLE, expands
 from edgetrain.compiler.types import FLOAT32, Int
 
+for _op in ("step_fixed", "round_moved"):
+    INEXPRESSIBLE[_op] = "a pass makes it of others, after the file is written"
 INEXPRESSIBLE["quantise_stochastic"] = "no standard operator multiplies modulo 2^32"
 
 
