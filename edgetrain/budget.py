@@ -25,11 +25,11 @@ def fit_update(
     """The program that `compile_update` makes of the largest update within `limit` bytes of RAM.
 
     The parameters are tried one after the other, from the last layer backwards, of each layer the
-    bias and then the weights, and each is kept with which state, arena and `overhead` (of which
-    the stack is the greatest part) still fit.  Raises InputError where no parameter fits.
+    bias, the gains and then the weights, and each is kept with which state, arena and `overhead`
+    (of which the stack is the greatest part) still fit.  Raises InputError where no parameter fits.
     """
     everything = compile_update("all")
-    order = _order([name for name in everything.initial if re.fullmatch(r"[wb]\d+", name)])
+    order = _order([name for name in everything.initial if re.fullmatch(r"[wgb]\d+", name)])
     known = {"all": everything}
 
     def compiled(names: Sequence[str]) -> Program:
@@ -66,5 +66,5 @@ def _planned(program: Program) -> int:
 
 
 def _order(names: Sequence[str]) -> list[str]:
-    """The last layer first, of each the bias before the weights."""
+    """The last layer first, of each the bias, the gains, the weights."""
     return sorted(names, key=lambda name: (-int(name[1:]), name[0]))

@@ -161,6 +161,12 @@ def setting(text: str) -> tuple[str, str]:
     is_flag=True,
     help="Make a quantised model a float one; a CAN detector loses its front end.",
 )
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    metavar="S.npz",
+    help="Begin with what a device has learned: see `edgetrain state export`.",
+)
 @toolchain_option
 @optimise_option
 def compile(model: str, board: str, output: Path | None, no_build: bool, **options: Any) -> Answer:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from edgetrain.board import Board, all_boards, load_board
 from edgetrain.can.deploy import can_frame_graph
 from edgetrain.can.table import METADATA_KEY, read_can_model
@@ -28,6 +30,7 @@ from edgetrain.compiler.program_file import (
     save_program,
 )
 from edgetrain.compiler.rules import Learning, Rule, find_rule
+from edgetrain.compiler.rules.learned import with_learned
 from edgetrain.compiler.rules.parameters import with_parameters
 from edgetrain.compiler.types import Float
 from edgetrain.costs import entry_multiplications
@@ -108,18 +111,24 @@ def compile_model(
     learn: str | None = None,
     how: Learning | None = None,
     dequantise: bool = False,
+    state: Mapping[str, NDArray[Any]] | None = None,
 ) -> Program:
     """The program of `model` for `board`; nothing is written.  Raises InputError.
 
     `learn` names the rule by which the device learns; then the weights are state, and an entry
     `train_step` replaces them.  `how.precision` is that of inference too.
     `dequantise` makes a quantised model a float one; a CAN detector is then without its front end,
-    which gives integers.
+    which gives integers.  `state` is what a device has learned: the model's parameters become
+    those, and states of the same names begin with it.
     """
     target = load_board(board) if isinstance(board, str) else board
     features = frozenset(target.features)
     how = how or Learning()
-    imported = import_model(model, dequantise=dequantise, learnable=learn is not None)
+    learnable = learn is not None or state is not None
+    imported = import_model(model, dequantise=dequantise, learnable=learnable)
+    if state is not None:
+        graph, quantisation = with_learned(imported.graph, imported.quantisation, state)
+        imported = replace(imported, graph=graph, quantisation=quantisation)
     how = replace(how, precision=_precision(imported, how.precision))
     if how.precision == "fp16":
         imported = _in_float16(imported, target)
@@ -150,7 +159,18 @@ def compile_model(
         imported.output_code,
         metadata,
     )
-    return runnable(compiled, sources)
+    return runnable(_beginning_with(compiled, state or {}), sources)
+
+
+def _beginning_with(program: CompiledProgram, state: Mapping[str, NDArray[Any]]) -> CompiledProgram:
+    """`program` with the elements of `state` in states of the same name and shape."""
+    initial = {
+        name: state[name].astype(array.dtype)
+        if name in state and (state[name].dtype, state[name].shape) == (array.dtype, array.shape)
+        else array
+        for name, array in program.initial.items()
+    }
+    return replace(program, initial=initial)
 
 
 def _precision(model: ImportedModel, wanted: str | None) -> str:

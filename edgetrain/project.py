@@ -10,9 +10,12 @@ from edgetrain.board import Board, load_board
 from edgetrain.budget import fit_update, parse_bytes
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.rules import Learning
+from edgetrain.files import read_npz
 from edgetrain.pipeline import CompileReport, Program, compile_model, write_project
 from edgetrain.toolchain import Optimise
 from edgetrain.workloads import model_file
+
+MOST_STATE_BYTES = 2**26
 
 
 def compile_project(
@@ -42,6 +45,7 @@ def compile_project(
     seed: int = 0,
     options: Mapping[str, float | str] | None = None,
     dequantise: bool = False,
+    state: str | Path | None = None,
 ) -> Program:
     """Compiles `model`, a file or a workload's name, for `board`.
 
@@ -58,6 +62,7 @@ def compile_project(
     numbers, `options` are the rule's own (`edgetrain rules`).
 
     `dequantise` makes a quantised model a float one (a CAN detector without its front end).
+    `state` is a file that `export_state` wrote: the model as the device has learned it.
 
     With `directory` the project is written there, image included unless `with_image` is false;
     without, nothing is.  Raises InputError.
@@ -86,36 +91,33 @@ def compile_project(
             program, place, toolchain=toolchain, optimise=optimise, with_image=with_image
         )
 
+    learned = None if state is None else read_npz(Path(state), MOST_STATE_BYTES)
     with model_file(model) as path:
+
+        def compiled(update: str) -> Program:
+            chosen = replace(how, update=update)
+            return compile_model(
+                path, board, learn=learn, how=chosen, dequantise=dequantise, state=learned
+            )
+
         if budget_ram is None:
-            program = compile_model(path, board, learn=learn, how=how, dequantise=dequantise)
+            program = compiled(update)
+        elif learn is None or update != "all":
+            raise InputError(
+                "--budget-ram chooses what learns", remedy="give --learn with it, and no --update"
+            )
         else:
-            measure = write if directory else None
-            program = _within(budget_ram, path, board, learn, how, dequantise, measure)
+            program = _within(parse_bytes(budget_ram), compiled, write if directory else None)
     if directory is not None:
         write(program, directory)
     return program
 
 
 def _within(
-    budget_ram: int | str,
-    model: str | Path,
-    board: str | Board,
-    learn: str | None,
-    how: Learning,
-    dequantise: bool,
+    limit: int,
+    compiled: Callable[[str], Program],
     write: Callable[[Program, Path], CompileReport] | None,
 ) -> Program:
-    limit = parse_bytes(budget_ram)
-    if learn is None or how.update != "all":
-        raise InputError(
-            "--budget-ram chooses what learns", remedy="give --learn with it, and no --update"
-        )
-
-    def compile_update(update: str) -> Program:
-        chosen = replace(how, update=update)
-        return compile_model(model, board, learn=learn, how=chosen, dequantise=dequantise)
-
     def overhead(program: Program) -> int:
         """What the built image takes beside state and arena."""
         if write is None:
@@ -125,7 +127,7 @@ def _within(
         planned = program.state_bytes + program.arena_bytes
         return 0 if report.ram_bytes is None else report.ram_bytes - planned
 
-    return fit_update(compile_update, limit, overhead)
+    return fit_update(compiled, limit, overhead)
 
 
 def default_directory(model: str | Path, board: str) -> Path:

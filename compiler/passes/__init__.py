@@ -7,6 +7,7 @@ from edgetrain.compiler.passes.dead_nodes import DeadNodes
 from edgetrain.compiler.passes.early_updates import EarlyUpdates
 from edgetrain.compiler.passes.fixed_steps import FixedSteps
 from edgetrain.compiler.passes.fold_constants import Evaluate, FoldConstants
+from edgetrain.compiler.passes.fold_thresholds import FoldThresholds
 from edgetrain.compiler.passes.fuse_into_fold import FuseIntoFold
 from edgetrain.compiler.passes.fuse_maps import FuseMaps
 from edgetrain.compiler.passes.fused_steps import FuseSteps
@@ -20,7 +21,7 @@ from edgetrain.compiler.passes.requantise import Requantise
 HALF: tuple[Pass, ...] = (HalfPrecision(),)
 """What an imported graph of floats goes through first, to compute in FLOAT16."""
 
-INFERENCE: tuple[Pass, ...] = (Requantise(), DeadNodes())
+INFERENCE: tuple[Pass, ...] = (FoldThresholds(), Requantise(), DeadNodes())
 """What an inference graph goes through, in order."""
 
 
@@ -29,6 +30,7 @@ def training_passes(features: frozenset[str], evaluate: Evaluate) -> tuple[Pass,
     reference."""
     fuse = FuseMaps()
     return (
+        FoldThresholds(),
         FoldConstants(evaluate),
         CommonNodes(),
         FixedSteps(),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Graph, Node, State, Value
-from edgetrain.compiler.learnable import Learnable, Quantisation
+from edgetrain.compiler.learnable import Quantisation
 from edgetrain.compiler.ops import OPS
 from edgetrain.compiler.rules.network import Network
 from edgetrain.compiler.rules.update import Range, choose
@@ -29,13 +29,8 @@ def with_parameters(
     `quantisation` says which can learn.  Raises InputError where there is nothing to learn, or
     where the choice cannot be meant.
     """
-    learnable: Mapping[Value, Learnable] = {}
-    if quantisation is None:
-        graph = _with_biases(graph)
-        names = parameter_names(graph)
-    else:
-        learnable = quantisation.learnable
-        names = {value: each.name for value, each in learnable.items()}
+    learnable = {} if quantisation is None else quantisation.learnable
+    graph, names = named_parameters(graph, quantisation)
     if not names:
         raise InputError("the model has no weights to learn")
     chosen = choose(update, {name: value.type.shape[-1] for value, name in names.items()})
@@ -59,6 +54,16 @@ def with_parameters(
         {trained[v].current: learnable[v].part(*spans[v]) for v in spans if v in learnable},
         {} if quantisation is None else quantisation.scales,
     )
+
+
+def named_parameters(
+    graph: Graph, quantisation: Quantisation | None
+) -> tuple[Graph, dict[Value, str]]:
+    """`graph` with a bias as part of its layer, and the constants that can learn, by name."""
+    if quantisation is not None:
+        return graph, {value: each.name for value, each in quantisation.learnable.items()}
+    graph = _with_biases(graph)
+    return graph, parameter_names(graph)
 
 
 def _part(name: str, array: Array, value: Value, span: Range) -> State:
