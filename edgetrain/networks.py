@@ -18,7 +18,8 @@ Floats = NDArray[np.float32]
 
 _IR_VERSION = 10
 _OPSET = 17
-_NAME = re.compile(r"mlp((?:-[1-9]\d{0,2}){2,})-(fp32|fp16)")
+_NAME = re.compile(r"mlp((?:-[1-9]\d{0,2}){2,})-(fp32|fp16|w[2-8]a[2-8])")
+_QONNX = "qonnx.custom_op.general"
 _SAMPLES = 10
 
 
@@ -46,6 +47,52 @@ def float_mlp(
     return helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION)
 
 
+@dataclass(frozen=True, slots=True)
+class Bits:
+    """Of a quantised network: bits of weights and of the activations between layers, and the steps
+    of the input (signed, 8 bits), of each layer's weights, and of the activations (unsigned)."""
+
+    weights: int
+    activations: int
+    input_step: float
+    weight_steps: tuple[float, ...]
+    activation_step: float
+
+
+def quantised_mlp(
+    weights: Sequence[Floats], biases: Sequence[Floats], bits: Bits
+) -> onnx.ModelProto:
+    """As `float_mlp` with ReLU, as QONNX: input, weights and activations through quantisers."""
+    model = float_mlp(weights, biases)
+    graph, nodes = model.graph, []
+
+    def quantised(x: str, step: float, width: int, *, signed: bool) -> str:
+        for name, number in (("step", step), ("zero", 0.0), ("bits", width)):
+            graph.initializer.append(
+                numpy_helper.from_array(np.array(number, np.float32), f"{x}_{name}")
+            )
+        operands = [x, f"{x}_step", f"{x}_zero", f"{x}_bits"]
+        how: dict[str, Any] = {"signed": int(signed), "narrow": int(signed)}
+        how["rounding_mode"] = "ROUND"
+        nodes.append(helper.make_node("Quant", operands, [f"{x}_q"], domain=_QONNX, **how))
+        return f"{x}_q"
+
+    known = {"x": quantised("x", bits.input_step, 8, signed=True)}
+    for layer, step in enumerate(bits.weight_steps):
+        known[f"w{layer}"] = quantised(f"w{layer}", step, bits.weights, signed=True)
+    for node in graph.node:
+        node.input[:] = [known.get(name, name) for name in node.input]
+        nodes.append(node)
+        if node.op_type == "Relu":
+            (result,) = node.output
+            known[result] = quantised(result, bits.activation_step, bits.activations, signed=False)
+    inner = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(inner)
+    model.opset_import.append(helper.make_opsetid(_QONNX, 2))
+    return model
+
+
 @dataclass(frozen=True)
 class ReferenceNetwork:
     """The network `mlp-SIZES-PRECISION`, the samples that it learns, and how.
@@ -54,7 +101,9 @@ class ReferenceNetwork:
     1, each draw (s >> 8)/2²³ − 1: ten samples, then the weights of each layer, [in][out], times the
     greatest power of two that is at most √(2/in).  Biases are 0; the label of sample i is i modulo
     the number of outputs.  ReLU between the layers.  In fp16 each number is rounded to FLOAT16,
-    and nothing is scaled.
+    and nothing is scaled.  In wNaM weights have N bits and activations M; of two bits the weights
+    are −1, 0 or 1 times what the layer's greatest number may be, and of more their step is half of
+    that, a quarter …; the step of activations is 2/2^M, of the input 2^-7.
     """
 
     sizes: tuple[int, ...]
@@ -73,6 +122,8 @@ class ReferenceNetwork:
     @property
     def learning(self) -> Learning:
         """Cross-entropy, one sample a step; fp16 without a loss scale: no step is skipped."""
+        if self.bits is not None:
+            return Learning(rate=2.0**-6)
         if self.precision == "fp16":
             return Learning(rate=2.0**-7, precision="fp16", loss_scale=1)
         return Learning(loss="cross-entropy", rate=0.01)
@@ -90,7 +141,19 @@ class ReferenceNetwork:
     def model(self) -> onnx.ModelProto:
         """As a float ONNX model, untrained."""
         weights = self._numbers[1:]
-        return float_mlp(weights, [np.zeros(w.shape[1], np.float32) for w in weights])
+        biases = [np.zeros(w.shape[1], np.float32) for w in weights]
+        if self.bits is None:
+            return float_mlp(weights, biases)
+        return quantised_mlp(weights, biases, self.bits)
+
+    @property
+    def bits(self) -> Bits | None:
+        """None of a float network."""
+        if not self.precision.startswith("w"):
+            return None
+        weights, activations = int(self.precision[1]), int(self.precision[3])
+        steps = tuple(_scale(rows) * 2.0 ** (2 - weights) for rows in self.sizes[:-1])
+        return Bits(weights, activations, 2.0**-7, steps, 2.0 ** (1 - activations))
 
     @cached_property
     def _numbers(self) -> list[Floats]:

@@ -12,7 +12,7 @@ import numpy as np
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Value
 from edgetrain.compiler.interface import OutputCode
-from edgetrain.compiler.learnable import Learnable, Quantisation
+from edgetrain.compiler.learnable import Doubles, Learnable, Quantisation
 from edgetrain.compiler.onnx_io.exact import (
     Affine,
     Chain,
@@ -26,12 +26,12 @@ from edgetrain.compiler.onnx_io.file import FileNode, ModelFile
 from edgetrain.compiler.onnx_io.integers import accumulate
 from edgetrain.compiler.onnx_io.quantised import QuantisedReader
 from edgetrain.compiler.onnx_io.quantiser import Quantiser
-from edgetrain.compiler.onnx_io.tensors import Activation, Linear
+from edgetrain.compiler.onnx_io.tensors import Activation, Linear, Tensor
 from edgetrain.compiler.types import Int
 
 SUM_BITS = 23
 """Of a layer's sums with their fraction bits."""
-MOST_FRACTION = 8
+MOST_FRACTION = 15
 """Bits by which gains and biases are finer than a sum of products."""
 LEAST_GAIN_FRACTION = 6
 """Gains of fewer bits do not learn."""
@@ -97,7 +97,7 @@ class LearnableReader(QuantisedReader):
 
     def end(self, x: Activation) -> tuple[Value, OutputCode]:
         """The sums of a last linear layer, in one unit, or the codes of a quantiser."""
-        if x.weights is None:
+        if x.weights is None and x.source in self.quantisation.scales:
             return super().end(x)
         if x.linear is None or any(len(_until_clamp(chain)) < len(chain) for chain in x.chains):
             raise InputError(
@@ -109,6 +109,9 @@ class LearnableReader(QuantisedReader):
         self.quantisation.scales[sums] = np.array([float(lines[0].unit)])
         return sums, OutputCode(sums.type, (lines[0].unit,), (Fraction(0),))
 
+    def argmax(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
+        raise node.refuse("leaves nothing of which a loss could be computed", "leave it out")
+
     def _layer(self, x: Activation, linear: Linear, lines: Sequence[Line]) -> Value:
         """gain·N + bias; as just N where all gains are 1 and no bias is there."""
         number = self._layers
@@ -116,30 +119,41 @@ class LearnableReader(QuantisedReader):
         learnable, builder = self.quantisation.learnable, self.builder
         sums, _ = accumulate(builder, x, anywhere=linear.latent.levels)
         weights = builder.nodes[-1].inputs[1]
-        unit = np.array([float(abs(s)) for s in linear.scale])
-        latent = linear.latent
+        unit, latent = _units(linear.scale), linear.latent
         learnable[weights] = Learnable(
             f"w{number}", unit, latent.levels, latent.steps, latent.bipolar
         )
-        if all((line.gain, line.bias) == (1, 0) for line in lines):
+        if _plain(x):
             return sums
         gains = np.array([line.gain for line in lines], np.int64)
         biases = np.array([line.bias for line in lines], np.int64)
         largest = 2 * int(np.abs(gains).max())
         gain = builder.constant(gains, Int(-largest, largest))
         bias = builder.constant(biases, BIASES)
-        step = np.array([float(line.unit) for line in lines])
-        learnable[bias] = Learnable(f"b{number}", step, BIASES)
+        learnable[bias] = Learnable(f"b{number}", _units([line.unit for line in lines]), BIASES)
         if linear.gamma is not None and largest >= 2 ** (LEAST_GAIN_FRACTION + 1):
-            gamma = np.array([float(g) for g in linear.gamma])
-            learnable[gain] = Learnable(f"g{number}", np.abs(gamma / gains), Int(-largest, largest))
+            # Of a channel that a batch norm makes constant, the gain has no effect.
+            pairs = zip(linear.gamma, lines, strict=True)
+            parts = [abs(g / line.gain) or Fraction(1) for g, line in pairs]
+            learnable[gain] = Learnable(f"g{number}", _units(parts), Int(-largest, largest))
         return builder.apply("affine", sums, gain, bias)
+
+
+def _units(numbers: Sequence[Fraction]) -> Doubles:
+    """One number where all are the same."""
+    found = set(numbers)
+    return np.array([float(abs(number)) for number in (found if len(found) == 1 else numbers)])
+
+
+def _plain(x: Activation) -> bool:
+    """Whether the layer has neither a bias nor gains that differ."""
+    (slope, _), *more = {_line(chain) for chain in x.chains}
+    return not more and slope > 0 and all(len(_until_clamp(chain)) == 1 for chain in x.chains)
 
 
 def _fraction(x: Activation, linear: Linear) -> int:
     """The bits by which a layer's gains and biases are finer than its sums."""
-    lines = {_line(chain) for chain in x.chains}
-    if len(lines) == 1 and min(lines)[0] > 0 == min(lines)[1]:
+    if _plain(x):
         return 0
     code, weight = (max(abs(t.lo), abs(t.hi)) for t in (x.range, linear.latent.levels))
     largest = len(linear.latent.steps) * code * weight

@@ -70,7 +70,7 @@ class QuantisedReader(Reader):
             "LeakyRelu": self._activation_function,
             "Clip": self._activation_function,
             "Transpose": self._transpose,
-            "ArgMax": self._argmax,
+            "ArgMax": self.argmax,
             "Identity": self._keep,
             "Dropout": self._keep,
             "Flatten": self._keep,
@@ -302,7 +302,8 @@ class QuantisedReader(Reader):
 
     # The end of the network
 
-    def _argmax(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
+    def argmax(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
+        """The class of the greatest output: the end of a network."""
         x = _activation(node, operands[0])
         if node.attributes.get("axis", 0) not in (1, -1):
             raise node.refuse("is not over the features", "use axis 1")

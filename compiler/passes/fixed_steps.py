@@ -65,7 +65,8 @@ def _step(node: Node, makers: Mapping[Value, Node]) -> list[Node] | None:
     if node.op == "quantise":
         counter, units = (), node.inputs[1:]
     limit = 2 ** min(FACTOR_BITS, PRODUCT_BITS - x.type.scalar.bits)
-    shift = (limit // (within.hi - within.lo)).bit_length() - 1
+    # The least input moves a weight by its range, divided by the root of the greatest, at most.
+    shift = (limit // (within.hi - within.lo)).bit_length() - 1 + x.type.scalar.bits // 2
     if shift < 1:
         return None
     name = node.outputs[0].name

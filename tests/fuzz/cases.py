@@ -12,11 +12,11 @@ from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.ops.loss import LOSSES
 from edgetrain.compiler.ops.schedule import SCHEDULES
 from edgetrain.compiler.rules import RULES, Learning
-from edgetrain.compiler.rules.registry import ROUNDINGS
+from edgetrain.compiler.rules.registry import LATENTS, ROUNDINGS
 from edgetrain.pipeline import FP16_FEATURES, Program, compile_model, write_project
 from edgetrain.verify import VerifyReport, verify
 from tests.fuzz.pairwise import covering_array
-from tests.training.models import random_layers, write_mlp
+from tests.training.models import random_layers, write_mlp, write_quantised_mlp
 
 Case = Mapping[str, Any]
 
@@ -48,7 +48,8 @@ FACTORS: dict[str, Sequence[Any]] = {
     "decay": (0.0, 0.01),
     "schedule": tuple(SCHEDULES),
     "batch": (1, 3),
-    "precision": ("fp32", "fp16"),
+    "precision": ("fp32", "fp16", "w2a2", "w4a2", "int8"),
+    "latent": LATENTS,
     "loss_scale": (1.0, 128.0, "dynamic"),
     "rounding": ROUNDINGS,
     "update": ("all", "last", "biases", "w0[1:2]"),
@@ -64,6 +65,11 @@ def valid(case: Case) -> bool:
 def _valid(case: Case) -> bool:
     features = load_board(case["board"]).features if "board" in case else FP16_FEATURES
     if case["precision"] == "fp16" and not FP16_FEATURES.issubset(features):
+        return False
+    quantised = case["precision"] not in ("fp32", "fp16")
+    if quantised and case.get("activation", "Relu") != "Relu":
+        return False
+    if not quantised and case.get("latent", LATENTS[0]) != LATENTS[0]:
         return False
     try:
         how = learning(case)
@@ -113,7 +119,11 @@ def key(case: Case) -> str:
 def compile_case(case: Case, scratch: Path) -> Program:
     """The program of a case."""
     weights, biases = random_layers(case["sizes"], seed=len(key(case)))
-    path = write_mlp(scratch / "net.onnx", weights, biases, case["activation"])
+    path = scratch / "net.onnx"
+    if case["precision"] in ("fp32", "fp16"):
+        write_mlp(path, weights, biases, case["activation"])
+    else:
+        write_quantised_mlp(path, weights, biases, case["precision"].replace("int8", "w8a8"))
     return compile_model(path, case["board"], learn=case["rule"], how=learning(case))
 
 

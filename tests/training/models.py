@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from edgetrain.networks import Floats, float_mlp
+from edgetrain.networks import Bits, Floats, float_mlp, quantised_mlp
 
 
 def write_mlp(
@@ -35,3 +35,15 @@ def random_layers(sizes: Sequence[int], seed: int) -> tuple[list[Floats], list[F
     pairs = list(pairwise(sizes))
     weights = [rng.normal(0, k**-0.5, (k, n)).astype(np.float32) for k, n in pairs]
     return weights, [rng.normal(0, 0.3, n).astype(np.float32) for _, n in pairs]
+
+
+def write_quantised_mlp(
+    path: Path, weights: Sequence[Floats], biases: Sequence[Floats], precision: str
+) -> Path:
+    """The same with ReLU as QONNX, quantised as `precision` (w2a2 …) says, by fitting scales."""
+    width, results = int(precision[1]), int(precision[3])
+    levels = 2 ** (width - 1) - 1
+    steps = tuple(float(np.float32(np.abs(w).max() / (levels + 0.3))) for w in weights)
+    bits = Bits(width, results, 2.0**-5, steps, 3.0 / 2**results)
+    onnx.save(quantised_mlp(weights, biases, bits), str(path))
+    return path
