@@ -171,6 +171,10 @@ class GraphBuilder:
         self._currents.append((value, initial))
         return value
 
+    def array_of(self, value: Value) -> Array | None:
+        """The elements of a constant; None for what is none."""
+        return self._constants.get(value)
+
     def find_state(self, name: str) -> Value | None:
         """The state called `name`, if there is one."""
         return next((value for value, _ in self._currents if value.name == name), None)

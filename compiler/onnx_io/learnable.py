@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import takewhile
-from math import sqrt
+from math import frexp, sqrt
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Value
@@ -29,6 +31,8 @@ from edgetrain.compiler.onnx_io.quantiser import Quantiser
 from edgetrain.compiler.onnx_io.tensors import Activation, Linear, Tensor
 from edgetrain.compiler.types import Int
 
+Integers: TypeAlias = NDArray[np.int64]
+
 SUM_BITS = 23
 """Of a layer's sums with their fraction bits."""
 MOST_FRACTION = 15
@@ -37,6 +41,8 @@ LEAST_GAIN_FRACTION = 6
 """Gains of fewer bits do not learn."""
 BIASES = Int(-(2**23), 2**23)
 """Every one is a FLOAT32."""
+MANY_LEVELS = 16
+"""From so many on, a table of thresholds takes more than a multiplication."""
 _FAR = 2**29
 """Beyond every sum: where a threshold lies that nothing reaches."""
 _SIGNED_WEIGHTS = "quantise weights symmetrically (zero point 0, rounded to nearest)"
@@ -59,7 +65,11 @@ class Line:
 class LearnableReader(QuantisedReader):
     """Reads a file into a graph in which a layer is gain[n]·Σ x[k]·w[k,n] + bias[n].
 
-    `quantisation` says what its constants mean.  Raises InputError for a layer that cannot learn.
+    `quantisation` says what its constants mean.  To many levels integers are scaled by a multiplier
+    of 31 bits and rounded once, half up, as the reference kernels of TFLite do it (Jacob et al.,
+    "Quantization and training of neural networks for efficient integer-arithmetic-only inference",
+    2018): of exact ties half go another way than the file says, and nothing else that is known.
+    Raises InputError for a layer that cannot learn.
     """
 
     def __init__(self, file: ModelFile) -> None:
@@ -77,8 +87,13 @@ class LearnableReader(QuantisedReader):
             sums = self._layer(x, x.linear, lines)
         if any(isinstance(step, Leaky) for chain in x.chains for step in chain):
             raise node.refuse("a leaky ReLU before it cannot learn", "use a ReLU")
-        chains = [(line.inverse, *c) for line, c in zip(lines, x.chains, strict=True)]
         steps = [_step(meaning) for meaning in levels.meaning]
+        if len(levels.cuts[0].multiples) >= MANY_LEVELS and x.weights is not None:
+            ratios = [line.unit / step for line, step in zip(lines, steps, strict=True)]
+            codes = self._scaled(sums, ratios, levels)
+            self.quantisation.scales[codes] = np.array([float(s) for s in steps])
+            return codes
+        chains = [(line.inverse, *c) for line, c in zip(lines, x.chains, strict=True)]
         limits = map(_limits, chains, levels.cuts, steps)
         table = [
             first_integers(c, cuts, -_FAR, _FAR)
@@ -94,6 +109,34 @@ class LearnableReader(QuantisedReader):
         )
         self.quantisation.scales[codes] = np.array([float(s) for s in steps])
         return codes
+
+    def _scaled(self, sums: Value, ratios: Sequence[Fraction], levels: Quantiser) -> Value:
+        """The codes of `levels` by multiplication: zero point + sums·ratio."""
+        multipliers, shift = _multipliers(ratios)
+        zeros = [_zero(meaning) for meaning in levels.meaning]
+        half = np.array([(zero << shift) + (1 << shift - 1) for zero in zeros], np.int64)
+        within = Int(levels.lowest, levels.lowest + len(levels.cuts[0].multiples))
+        operands = self.builder.constant(multipliers), self.builder.constant(half)
+        return self.builder.apply("requantise", sums, *operands, shift=shift, within=within)
+
+    def _linear(
+        self, node: FileNode, x: Tensor | None, weights: Tensor | None, alpha: Fraction
+    ) -> Activation:
+        if isinstance(x, Activation) and (grid := x.grid()) is not None and any(grid[1]):
+            x = self._centred(x, *grid)
+        return super()._linear(node, x, weights, alpha)
+
+    def _centred(
+        self, x: Activation, scales: Sequence[Fraction], offsets: Sequence[Fraction]
+    ) -> Activation:
+        """The same reals of integers of which 0 is 0, where a zero point is all that is in the
+        way."""
+        zeros = [offset / scale for scale, offset in zip(scales, offsets, strict=True)]
+        if any(zero.denominator != 1 for zero in zeros):
+            return x
+        moved = self.builder.constant(np.array([int(zero) for zero in zeros], np.int64))
+        source = self.builder.apply("add", x.source, moved)
+        return Activation(source, tuple((Affine(scale, Fraction(0)),) for scale in scales))
 
     def end(self, x: Activation) -> tuple[Value, OutputCode]:
         """The sums of a last linear layer, in one unit, or the codes of a quantiser."""
@@ -194,6 +237,24 @@ def _line(chain: Chain) -> tuple[Fraction, Fraction]:
         root = rational_root(step.v) or Fraction(sqrt(step.v))
         slope, offset = slope * step.c / root, offset * step.c / root + step.d
     return slope, offset
+
+
+def _zero(meaning: Chain) -> int:
+    """The code that means 0."""
+    (line,) = meaning
+    assert isinstance(line, Affine)
+    return round(-line.d / line.c)
+
+
+def _multipliers(ratios: Sequence[Fraction]) -> tuple[Integers, int]:
+    """(m, shift) with m/2^shift close to each ratio > 0, by 31 significant bits."""
+    found = []
+    for ratio in ratios:
+        # frexp: ratio = fraction·2^exponent with a fraction from ½ to 1.
+        fraction, exponent = frexp(float(ratio))
+        found.append((round(fraction * 2**31), 31 - exponent))
+    shift = max(shift for _, shift in found)
+    return np.array([m << shift - own for m, own in found], np.int64), shift
 
 
 def _step(meaning: Chain) -> Fraction:

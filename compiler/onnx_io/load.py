@@ -57,8 +57,11 @@ def import_model(
     file.check_network()
     reader: DequantisedReader | QuantisedReader | FloatReader = FloatReader(file)
     if quantised:
-        exact = LearnableReader if learnable else QuantisedReader
-        reader = DequantisedReader(file) if dequantise else exact(file)
+        reader = QuantisedReader(file)
+        if learnable:
+            reader = LearnableReader(file)
+        if dequantise:
+            reader = DequantisedReader(file)
     try:
         graph, input_code, output_code = reader.read()
     except InputError as error:
@@ -77,7 +80,7 @@ def _precision(graph: Graph) -> str:
     layer = next((node for node in graph.nodes if node.op == "matmul"), None)
     if layer is None:
         return "w1a1"
-    ends = [node for node in graph.nodes if node.op == "threshold"]
+    ends = [node for node in graph.nodes if node.op in ("threshold", "requantise")]
     values = (layer.inputs[1], ends[0].outputs[0] if ends else layer.inputs[0])
     weights, results = (value.type.scalar for value in values)
     assert isinstance(weights, Int)

@@ -95,7 +95,24 @@ def _requantise_example(rng: Generator) -> Example:
     return Example(operands, {"shift": int(rng.integers(0, 30)), "within": Int(-128, 127)})
 
 
-@register("requantise", _requantise_example)
+def _requantise_gradient(
+    b: "GraphBuilder", node: "Node", d: "Value", _needed: tuple[bool, ...]
+) -> "tuple[Value | None, ...]":
+    """Straight through where nothing is clamped, for constant m and b."""
+    x, m, offset = node.inputs
+    arrays = [b.array_of(value) for value in (m, offset)]
+    if any(array is None for array in arrays):
+        return None, None, None
+    factor, start = (np.asarray(array, object) for array in arrays)
+    shift, within = node.attributes["shift"], node.attributes["within"]
+    edges = ((level << shift) - start for level in (within.lo, within.hi + 1))
+    held = (np.clip(-(-edge // factor), -(2**62), 2**62).astype(np.int64) for edge in edges)
+    slope = (factor / 2**shift).astype(np.float32)
+    operands = [b.constant(array) for array in (*held, slope)]
+    return b.apply("straight_through", d, x, *operands), None, None
+
+
+@register("requantise", _requantise_example, _requantise_gradient)
 def requantise(x: TensorType, m: TensorType, b: TensorType, *, shift: int, within: Int) -> Nest:
     """y[n] = (x[n]·m[n] + b[n]) >> shift, clamped to `within`; all (N)."""
     (n_size,) = x.shape

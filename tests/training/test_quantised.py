@@ -209,3 +209,33 @@ def test_thresholds_of_random_models_come_back_from_gains_and_biases(tmp_path: P
                 lo, hi = t.min(axis=1, keepdims=True), t.max(axis=1, keepdims=True)
                 np.testing.assert_array_equal(np.clip(u, lo, hi), t)
     assert compared > 5
+
+
+def test_eight_bits_are_scaled_as_tflite_does(tmp_path: Path) -> None:
+    weights, _ = random_layers(SIZES, seed=3)
+    steps = [np.float32(np.abs(w).max() / 127.3) for w in weights]
+    inputs = [2.0**-5, 3.0 / 256, 3.0 / 256]
+    rng = np.random.default_rng(4)
+    integers = [rng.integers(-3000, 3000, w.shape[1]) for w in weights]
+    units = [float(s) * i for s, i in zip(steps, inputs, strict=True)]
+    biases = [np.asarray(b * unit, np.float32) for b, unit in zip(integers, units, strict=True)]
+    path = write_quantised_mlp(tmp_path / "net.onnx", weights, biases, "w8a8")
+    how = Learning(precision="int8")
+    program = compile_model(path, learn="sgd", how=how)
+    assert not any(name.startswith("latent") for name in program.initial)
+    codes = rng.integers(-127, 128, (400, SIZES[0]))
+    a = codes
+    for layer, (w, step) in enumerate(zip(weights, steps, strict=True)):
+        deployed = np.clip(np.rint(w / step), -127, 127).astype(np.int64)
+        sums = a @ deployed + integers[layer]
+        if layer < len(weights) - 1:
+            a = np.clip(single_rounding(sums, units[layer] / inputs[layer + 1]), 0, 255)
+    found = program.simulator().infer(codes.astype(np.float32) * 2.0**-5)
+    np.testing.assert_allclose(found, sums * units[-1], rtol=1e-6, atol=1e-6)
+
+
+def single_rounding(sums: Any, ratio: float) -> Any:
+    """TFLite's MultiplyByQuantizedMultiplier, as TFLITE_SINGLE_ROUNDING has it."""
+    fraction, exponent = np.frexp(ratio)
+    multiplier, shift = round(fraction * 2**31), 31 - int(exponent)
+    return (sums * multiplier + (1 << (shift - 1))) >> shift
