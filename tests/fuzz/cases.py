@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,14 @@ FACTORS: dict[str, Sequence[Any]] = {
 }
 
 
+MOST_PROGRAMS = 40
+FIRST = [
+    frozenset(("precision", other))
+    for other in ("rule", "board", "latent", "update", "batch", "loss")
+]
+"""What two factors meet in any case."""
+
+
 def valid(case: Case) -> bool:
     """Whether the values of a case, or of the part of one that is decided, go together."""
     precisions = [case["precision"]] if "precision" in case else FACTORS["precision"]
@@ -64,7 +72,7 @@ def valid(case: Case) -> bool:
 
 def _valid(case: Case) -> bool:
     features = load_board(case["board"]).features if "board" in case else FP16_FEATURES
-    if case["precision"] == "fp16" and not FP16_FEATURES.issubset(features):
+    if "fp16" in (case["precision"], case.get("latent")) and not FP16_FEATURES.issubset(features):
         return False
     quantised = case["precision"] not in ("fp32", "fp16")
     if quantised and case.get("activation", "Relu") != "Relu":
@@ -83,7 +91,11 @@ def _valid(case: Case) -> bool:
 def learning(case: Case) -> Learning:
     """How a case learns; raises InputError for what does not go together."""
     named = {field.name for field in fields(Learning)}
-    return Learning(**FIXED, **{name: value for name, value in case.items() if name in named})
+    given = {name: value for name, value in case.items() if name in named}
+    if given.get("precision") == "int8":
+        # Its weights are their own latents.
+        given.pop("latent", None)
+    return Learning(**FIXED, **given)
 
 
 def kind(factor: str, value: Any) -> Any:
@@ -91,14 +103,15 @@ def kind(factor: str, value: Any) -> Any:
     match factor:
         case "board":
             return arithmetic(load_board(value))
-        case "rule":
-            return ", ".join(RULES[value].precisions)
+        case "precision":
+            return Learning(precision=value).family
     return value
 
 
 def covering_cases(seed: int) -> list[Case]:
-    """Few cases in which every two kinds of values meet: the boards of one arithmetic take turns,
-    and so do the rules that are defined in the same precisions."""
+    """At most 40 cases, in which every rule meets every family of precisions in which it is
+    defined, and as many other kinds of values meet as fit in; the boards of one arithmetic take
+    turns, and so do the precisions of quantised networks."""
     turns: dict[str, dict[Any, Iterator[Any]]] = {}
     factors: dict[str, Sequence[Any]] = {}
     for factor, values in FACTORS.items():
@@ -107,7 +120,7 @@ def covering_cases(seed: int) -> list[Case]:
             kinds.setdefault(kind(factor, value), []).append(value)
         factors[factor] = [alike[0] for alike in kinds.values()]
         turns[factor] = {alike[0]: cycle(alike) for alike in kinds.values()}
-    rows = covering_array(factors, valid, seed)
+    rows = covering_array(factors, valid, seed, FIRST, MOST_PROGRAMS)
     return [{factor: next(turns[factor][value]) for factor, value in row.items()} for row in rows]
 
 
@@ -122,9 +135,13 @@ def compile_case(case: Case, scratch: Path) -> Program:
     path = scratch / "net.onnx"
     if case["precision"] in ("fp32", "fp16"):
         write_mlp(path, weights, biases, case["activation"])
-    else:
-        write_quantised_mlp(path, weights, biases, case["precision"].replace("int8", "w8a8"))
-    return compile_model(path, case["board"], learn=case["rule"], how=learning(case))
+        return compile_model(path, case["board"], learn=case["rule"], how=learning(case))
+    write_quantised_mlp(path, weights, biases, case["precision"].replace("int8", "w8a8"))
+    how = learning(case)
+    if case["precision"] != "int8":
+        # One layer has no activations of its own, hence another name.
+        how = replace(how, precision=None)
+    return compile_model(path, case["board"], learn=case["rule"], how=how)
 
 
 def run_case(case: Case, scratch: Path) -> VerifyReport:

@@ -1,7 +1,8 @@
-"""A covering array: few rows in which every valid pair of values of every two factors meets."""
+"""A covering array: few rows in which valid pairs of values of two factors meet: all of them, or
+first those of chosen factors and then as many as so many rows hold."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -30,19 +31,31 @@ def valid_pairs(factors: Factors, valid: Valid) -> set[Pair]:
     return found
 
 
-def covering_array(factors: Factors, valid: Valid, seed: int) -> list[Row]:
-    """Rows that cover all valid pairs: each the best of some random ones, none of which lacks a
-    pair that is still to be covered.  The same seed gives the same rows."""
+def covering_array(
+    factors: Factors,
+    valid: Valid,
+    seed: int,
+    first: Collection[frozenset[str]] = (),
+    most: int | None = None,
+) -> list[Row]:
+    """Rows that cover all valid pairs, those of two factors in `first` before any other, or at
+    most so many rows; each row is the best of some random ones, none of which lacks a pair that is
+    still to be covered.  The same seed gives the same rows."""
     rng = random.Random(seed)
     # Sorted: the order of a set of strings differs from run to run.
     missing = sorted(valid_pairs(factors, valid), key=_text)
-    rows = []
-    while missing:
+    rows: list[Row] = []
+    while missing and (most is None or len(rows) < most):
         left = set(missing)
-        candidates = [_complete(factors, valid, left, rng, missing) for _ in range(_CANDIDATES)]
-        best = max(candidates, key=lambda row: len(pairs(row) & left))
-        rows.append(best)
-        covered = pairs(best)
+        wanted = [p for p in missing if frozenset(name for name, _ in p) in first] or missing
+        candidates = [_complete(factors, valid, left, rng, wanted) for _ in range(_CANDIDATES)]
+        urgent = set(wanted)
+
+        def gain(row: Row, urgent: set[Pair] = urgent, left: set[Pair] = left) -> tuple[int, int]:
+            return len(pairs(row) & urgent), len(pairs(row) & left)
+
+        rows.append(max(candidates, key=gain))
+        covered = pairs(rows[-1])
         missing = [pair for pair in missing if pair not in covered]
     return rows
 

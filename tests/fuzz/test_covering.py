@@ -1,14 +1,17 @@
 """Every two choices of a training program, together in one that is bit-exact on its board."""
 
-from itertools import combinations, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edgetrain.board import load_board
+from edgetrain.compiler.rules import RULES
+from edgetrain.pipeline import FP16_FEATURES
 from tests.fuzz.cases import (
     FACTORS,
+    MOST_PROGRAMS,
     RUNNABLE,
     STEPS,
     Case,
@@ -21,7 +24,6 @@ from tests.fuzz.pairwise import Row, covering_array, pairs, valid_pairs, walk
 from tests.support import needs_tool
 
 CASES = covering_cases(seed=1)
-MOST_PROGRAMS = 40
 
 
 def name(case: Case) -> str:
@@ -41,15 +43,17 @@ def test_is_bit_exact(case: Case, tmp_path: Path) -> None:
 def test_the_cases_are_few_and_cover_what_they_say() -> None:
     assert len(CASES) <= MOST_PROGRAMS
     met = [{factor: kind(factor, value) for factor, value in case.items()} for case in CASES]
-    values = {f: sorted({kind(f, v) for v in values}, key=str) for f, values in FACTORS.items()}
-    full_only = ["fp32", *(arithmetic(b) for b in RUNNABLE if "f16" not in b.features)]
-    half_only = ["fp16", "128.0", "dynamic", "stochastic"]
-    without = {*product(full_only, half_only), *product(half_only, full_only)}
-    for a, b in combinations(values, 2):
-        wanted = {(str(x), str(y)) for x, y in product(values[a], values[b])} - without
-        assert wanted == {(str(case[a]), str(case[b])) for case in met}, (a, b)
-    for factor in ("board", "rule"):
-        assert {case[factor] for case in CASES} == set(FACTORS[factor])
+    for factor, values in FACTORS.items():
+        assert {str(kind(factor, v)) for v in values} == {str(case[factor]) for case in met}
+    together = {(case["rule"], case["precision"]) for case in met}
+    assert together == {
+        (rule.name, family) for rule in RULES.values() for family in rule.precisions
+    }
+    on_boards = {(case["board"], case["precision"]) for case in met}
+    for board in RUNNABLE:
+        halves = {"fp16"} if FP16_FEATURES.issubset(board.features) else set()
+        for family in {"fp32", "quantised"} | halves:
+            assert (arithmetic(board), family) in on_boards
 
 
 SMALL: dict[str, Any] = {"a": (1, 2, 3), "b": "xyz", "c": (True, False), "d": (0, 1, 2, 3)}
@@ -69,6 +73,9 @@ def test_an_array_covers_every_valid_pair(seed: int) -> None:
     assert len(wanted) == 52
     assert set().union(*(pairs(row) for row in rows)) == wanted
     assert 12 <= len(rows) <= 16
+    few = covering_array(SMALL, forbids, seed, first=[frozenset("ab")], most=8)
+    assert len(few) == 8
+    assert {(row["a"], row["b"]) for row in few} == {*product((1, 2, 3), "xyz")} - {(1, "x")}
 
 
 def test_a_walk_meets_every_valid_row_once() -> None:
