@@ -17,6 +17,7 @@ from edgetrain.compiler.ops import (
     schedule,
     selection,
     softmax,
+    sparsity,
 )
 from edgetrain.compiler.ops.registry import OPS, Example, Op
 
@@ -40,4 +41,5 @@ __all__ = [
     "schedule",
     "selection",
     "softmax",
+    "sparsity",
 ]

@@ -1,6 +1,6 @@
 """One learning rule a file: a function from a forward graph to a training graph."""
 
-from edgetrain.compiler.rules import adam, dfa, drtp, momentum, sgd, target_projection
+from edgetrain.compiler.rules import adam, dfa, drtp, momentum, sgd, target_projection, tinyprop
 from edgetrain.compiler.rules.registry import RULES, Learning, Option, Rule, find_rule
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "momentum",
     "sgd",
     "target_projection",
+    "tinyprop",
 ]

@@ -1,4 +1,4 @@
-"""A plain NumPy reference, in float64, of rules by which layers learn from errors of their own."""
+"""Plain NumPy references, in float64, of rules with other errors than those of back-propagation."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -100,3 +100,48 @@ def gradients(
 
 def mean_gradients(samples: Sequence[dict[str, Doubles]]) -> dict[str, Doubles]:
     return {name: np.mean([each[name] for each in samples], axis=0) for name in samples[0]}
+
+
+def most_of(d: Doubles, count: int) -> Doubles:
+    """`d` with zeros for all but the `count` greatest, of equals the first."""
+    kept = np.zeros_like(d)
+    chosen = np.argsort(-np.abs(d), kind="stable")[:count]
+    kept[chosen] = d[chosen]
+    return kept
+
+
+class SparseBackPropagation:
+    """TinyProp; it remembers the greatest sums of gradients that it has seen."""
+
+    def __init__(self, s_min: float, s_max: float, zeta: float) -> None:
+        self.s_min, self.s_max, self.zeta = s_min, s_max, zeta
+        self.most: dict[int, float] = {}
+        self.counts: list[int] = []
+
+    def gradients(
+        self, loss: str, activation: str, parameters: Mapping[str, Doubles], x: Doubles, target: Any
+    ) -> dict[str, Doubles]:
+        """Of one sample, by the names of the parameters."""
+        sigma, slope = ACTIVATIONS[activation]
+        layers = len(parameters) // 2
+        outputs = [x]
+        for layer in range(layers):
+            z = outputs[-1] @ parameters[f"w{layer}"] + parameters[f"b{layer}"]
+            outputs.append(z if layer == layers - 1 else sigma(z))
+        found: dict[str, Doubles] = {}
+        d = output_error(loss, outputs[-1], target)
+        for layer in reversed(range(layers)):
+            if layer < layers - 1:
+                d = d * slope(outputs[layer + 1])
+            d = most_of(d, self.count(d, layer, layers))
+            found |= {f"w{layer}": np.outer(outputs[layer], d), f"b{layer}": d}
+            d = parameters[f"w{layer}"] @ d
+        return found
+
+    def count(self, d: Doubles, layer: int, layers: int) -> int:
+        y = float(np.abs(d).sum())
+        self.most[layer] = max(self.most.get(layer, 0.0), y)
+        share = self.s_min + y * (self.s_max - self.s_min) / self.most[layer]
+        count = int(len(d) * share * self.zeta ** (layers - 1 - layer) + 0.5)
+        self.counts.append(min(max(count, 1), len(d)))
+        return self.counts[-1]

@@ -17,6 +17,7 @@ from edgetrain.compiler.onnx_io.expansions import (
     schedule,
     selection,
     softmax,
+    sparsity,
 )
 from edgetrain.compiler.onnx_io.expansions.registry import EXPANSIONS, INEXPRESSIBLE
 
@@ -39,4 +40,5 @@ __all__ = [
     "schedule",
     "selection",
     "softmax",
+    "sparsity",
 ]
