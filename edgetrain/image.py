@@ -90,9 +90,9 @@ def stack_bound(path: Path, frames: Mapping[str, int]) -> int:
         open_calls.append(name)
         deepest = max((depth(callee) for callee in sorted(calls[name] - {name})), default=0)
         open_calls.pop()
-        # GCC reports a clone f.constprop.0 as f.constprop.
-        frame = frames[name] if name in frames else frames[name.rpartition(".")[0]]
-        return frame + deepest
+        # GCC reports a clone f.constprop.0 as f.constprop, and not a function that it has made a jump
+        # to another which is equal.
+        return frames.get(name, frames.get(name.rpartition(".")[0], 0)) + deepest
 
     return max(map(depth, calls), default=0)
 

@@ -7,6 +7,12 @@ import pytest
 from tests.support import absent, data_directory
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--every", action="store_true", help="take each way to learn to every board, not in turn"
+    )
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder of real data; it is never part of the repository."""

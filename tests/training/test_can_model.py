@@ -1,0 +1,88 @@
+"""The detector learns on its boards: 200 steps by every rule, bit for bit; and in what memory.
+
+`--every` takes every rule, latent and update to every board; without it they take turns.
+"""
+
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgetrain.board import load_board
+from edgetrain.compiler.rules import RULES, Learning
+from edgetrain.compiler.rules.registry import LATENTS
+from edgetrain.pipeline import CompileReport, Program, compile_model, write_project
+from edgetrain.verify import VerifyReport, verify
+from edgetrain.workloads import find_model
+from tests.support import needs_tool
+
+STEPS = 200
+BOARDS = ("host", "mps2-an386", "mps3-an547", "qemu-rv32imc")
+TABLE = ("seen", "time", "gap", "last", "before", "alarmed", "alarm_time")
+"""The states of the front end, which keeps something of every identifier."""
+WAYS: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name, rule in sorted(RULES.items()) if "quantised" in rule.precisions),
+    *(("sgd", {"latent": latent}) for latent in LATENTS),
+    *(("sgd", {"update": update}) for update in ("last", "biases", "w1[0:8]")),
+    ("sgd", {"batch": 3}),
+    ("adam", {"rounding": "stochastic"}),
+]
+
+
+def learning(rule: str, board: str, **how: Any) -> Program:
+    """The program of the detector that learns by `rule`."""
+    return compile_model(
+        find_model("can-ids-w2a2"), board, learn=rule, how=Learning(rate=1e-3, **how)
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every way to learn on the board whose turn it is, or on every one."""
+    if "way" in metafunc.fixturenames:
+        turns = cycle(BOARDS)
+        every = metafunc.config.getoption("--every")
+        runs = [(way, board) for way in WAYS for board in (BOARDS if every else [next(turns)])]
+        names = [f"{rule}-{'-'.join(map(str, how.values()))}-{b}" for (rule, how), b in runs]
+        metafunc.parametrize(("way", "board"), runs, ids=names)
+
+
+def test_is_bit_exact(way: tuple[str, dict[str, Any]], board: str, tmp_path: Path) -> None:
+    rule, how = way
+    qemu = load_board(board).qemu
+    if qemu is not None:
+        needs_tool(qemu.program)
+    program = learning(rule, board, **how)
+    write_project(program, tmp_path / "out")
+    link = "host" if qemu is None else "qemu"
+    report = verify(tmp_path / "out", samples=20, steps=STEPS, link=link)
+    assert report.bit_exact, report.first_mismatch
+    assert report.steps == STEPS
+
+
+def measured(tmp_path: Path, **how: Any) -> tuple[CompileReport, int, VerifyReport]:
+    """On the M4: the sizes, the bytes that the table of identifiers takes, and 20 steps."""
+    needs_tool("qemu-system-arm")
+    program = learning("sgd", "mps2-an386", **how)
+    table = sum(b.bytes for b in program.of_kind("state") if b.name in TABLE)
+    report = write_project(program, tmp_path / "out")
+    return report, table, verify(tmp_path / "out", samples=20, steps=20, link="qemu")
+
+
+def test_all_of_it_learns_in_20_kilobytes(tmp_path: Path) -> None:
+    report, table, run = measured(tmp_path)
+    assert run.bit_exact
+    assert report.ram_bytes is not None
+    assert table < 1500
+    assert report.ram_bytes < 20 * 1024
+
+
+def test_the_last_layer_learns_in_3_kilobytes_and_quickly(tmp_path: Path) -> None:
+    report, table, run = measured(tmp_path, update="last")
+    assert run.bit_exact
+    assert report.ram_bytes is not None
+    assert report.ram_bytes - table < 3 * 1024
+    step, inference = run.instructions["train_step"], run.instructions["infer"]
+    assert step is not None
+    assert inference is not None
+    assert step <= 3 * inference
