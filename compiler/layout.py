@@ -46,11 +46,19 @@ class Layout:
         length = kind.shape[self.axes(len(kind.shape))[-1]] if kind.shape else 1
         return -(-length // self.per_word)
 
-    def bytes(self, kind: TensorType) -> int:
+    def dtype(self, kind: TensorType) -> np.dtype[Any]:
+        """Of what `arrange` gives."""
+        return storage_dtype(kind.scalar) if self.bits is None else np.dtype(f"uint{WORD_BITS}")
+
+    def length(self, kind: TensorType) -> int:
+        """How many of them: words if packed, else elements."""
         if self.bits is None:
-            return kind.size * storage_dtype(kind.scalar).itemsize
+            return kind.size
         rows = kind.size // max(kind.shape[self.axes(len(kind.shape))[-1]], 1)
-        return rows * self.row_words(kind) * (WORD_BITS // 8)
+        return rows * self.row_words(kind)
+
+    def bytes(self, kind: TensorType) -> int:
+        return self.length(kind) * self.dtype(kind).itemsize
 
     def arrange(self, kind: TensorType, array: NDArray[Any]) -> NDArray[Any]:
         """The flat elements of memory: words if packed, else storage elements."""
@@ -61,18 +69,35 @@ class Layout:
         fields = np.zeros((len(rows), self.row_words(kind) * self.per_word), np.uint32)
         mask = (1 << self.bits) - 1
         fields[:, : rows.shape[1]] = (rows.astype(np.int64) & mask).astype(np.uint32)
-        shifts = (np.arange(self.per_word, dtype=np.uint32) * self.bits).astype(np.uint32)
         words: NDArray[Any] = np.bitwise_or.reduce(
-            fields.reshape(-1, self.per_word) << shifts, axis=1
+            fields.reshape(-1, self.per_word) << self._shifts, axis=1
         )
         return words
+
+    def restore(self, kind: TensorType, stored: NDArray[Any]) -> NDArray[Any]:
+        """The tensor of which `arrange` gives `stored`."""
+        axes = self.axes(len(kind.shape))
+        shape = tuple(kind.shape[axis] for axis in axes)
+        if self.bits is not None:
+            assert isinstance(kind.scalar, Int)
+            fields = (stored[:, None] >> self._shifts).astype(np.int64) & ((1 << self.bits) - 1)
+            sign = 1 << (self.bits - 1) if kind.scalar.signed else 0
+            rows = ((fields ^ sign) - sign).reshape(-1, self.row_words(kind) * self.per_word)
+            stored = rows[:, : shape[-1]].astype(storage_dtype(kind.scalar))
+        return np.array(stored.reshape(shape).transpose(np.argsort(axes)), order="C")
+
+    @property
+    def _shifts(self) -> NDArray[np.uint32]:
+        """Of the fields of a word."""
+        assert self.bits is not None
+        return np.arange(self.per_word, dtype=np.uint32) * np.uint32(self.bits)
 
 
 ROW_MAJOR = Layout()
 
 
 def packed_bits(scalar: Scalar) -> int | None:
-    """Field width in which constants of `scalar` are packed; None where a byte serves better."""
+    """Field width in which matrices of `scalar` are packed; None where a byte serves better."""
     if isinstance(scalar, Int):
         for bits in (1, 2, 4):
             if scalar.bits <= bits:

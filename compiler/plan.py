@@ -26,7 +26,7 @@ def plan(
     metadata: Mapping[str, Any],
 ) -> Program:
     """Place every value of `graphs` (one an entry) and choose a kernel for every node."""
-    shared = _Shared({}, {}, {})
+    shared = _Shared({}, {}, {}, _state_layouts(graphs))
     entries, arena_bytes, bound = [], 0, 0
     for graph in graphs:
         entry, peak, live = _plan_entry(graph, target, shared)
@@ -49,7 +49,8 @@ def plan(
 def arena_bytes(graph: Graph) -> int:
     """What `graph` alone needs of an arena."""
     graph = _own_outputs(graph)
-    _, peak, _ = _allocate(graph, *_place_updates(graph))
+    nodes, homes = _place_updates(graph)
+    _, peak, _ = _allocate(_arena_layouts(graph, nodes, homes, _state_layouts([graph])), nodes)
     return peak
 
 
@@ -60,6 +61,8 @@ class _Shared:
     buffers: dict[str, Buffer]
     constants: dict[str, NDArray[Any]]
     initial: dict[str, NDArray[Any]]
+    layouts: Mapping[Value, Layout]
+    """Of states, in all entries."""
 
     def constant(self, value: Value, array: NDArray[Any], layout: Layout) -> str:
         """The name of the buffer of `array`; equal constants share one."""
@@ -85,24 +88,25 @@ def _plan_entry(graph: Graph, target: Target, shared: _Shared) -> tuple[Entry, i
     for value in graph.inputs:
         shared.buffers[names[value]] = Buffer(names[value], value.type, "input")
     for state in graph.states:
-        names[state.current] = state.current.name
-        shared.buffers[state.current.name] = Buffer(state.current.name, state.current.type, "state")
-        dtype = storage_dtype(state.current.type.scalar)
-        shared.initial[state.current.name] = state.initial.astype(dtype)
+        value, name = state.current, state.current.name
+        names[value] = name
+        shared.buffers[name] = Buffer(name, value.type, "state", shared.layouts[value])
+        shared.initial[name] = state.initial.astype(storage_dtype(value.type.scalar))
     for value, array in graph.constants.items():
-        names[value] = shared.constant(value, array, _constant_layout(value, nodes))
+        names[value] = shared.constant(value, array, _layout(value, nodes))
 
-    offsets, peak, bound = _allocate(graph, nodes, homes)
-    for node in nodes:
-        for value in node.outputs:
-            kind = "output" if value in graph.outputs else "state" if value in homes else "arena"
-            shared.buffers[names[value]] = Buffer(
-                names[value],
-                value.type,
-                kind,
-                offset=offsets.get(value, 0),
-                home=homes[value].name if value in homes else "",
-            )
+    arena = _arena_layouts(graph, nodes, homes, shared.layouts)
+    offsets, peak, bound = _allocate(arena, nodes)
+    for value in (value for node in nodes for value in node.outputs):
+        if value in arena:
+            buffer = Buffer(names[value], value.type, "arena", arena[value], offsets[value])
+        elif value in homes:
+            home = homes[value]
+            layout = shared.layouts[home]
+            buffer = Buffer(names[value], value.type, "state", layout, home=home.name)
+        else:
+            buffer = Buffer(names[value], value.type, "output")
+        shared.buffers[names[value]] = buffer
     calls = []
     for node in nodes:
         kernel, nest = target.carried_out(node.nest)
@@ -123,7 +127,28 @@ def _plan_entry(graph: Graph, target: Target, shared: _Shared) -> tuple[Entry, i
     return entry, peak, bound
 
 
-def _constant_layout(value: Value, nodes: Iterable[Node]) -> Layout:
+def _state_layouts(graphs: Sequence[Graph]) -> dict[Value, Layout]:
+    """For all entries one: inference comes first, and where they disagree its folds decide."""
+    nodes = [node for graph in graphs for node in graph.nodes]
+    states = (state.current for graph in graphs for state in graph.states)
+    return {state: _layout(state, nodes) for state in states}
+
+
+def _arena_layouts(
+    graph: Graph,
+    nodes: Sequence[Node],
+    homes: Mapping[Value, Value],
+    states: Mapping[Value, Layout],
+) -> dict[Value, Layout]:
+    """Of the results that are neither outputs nor overwrite a state."""
+    # What is copied into a state lies as it does.
+    moving = {state.next: states[state.current] for state in graph.states}
+    made = (value for node in nodes for value in node.outputs)
+    inner = (value for value in made if value not in homes and value not in graph.outputs)
+    return {value: moving.get(value) or _layout(value, nodes) for value in inner}
+
+
+def _layout(value: Value, nodes: Iterable[Node]) -> Layout:
     """Fewest bits, and the folded dim fastest, so that a fold reads whole words; floats as they
     are, since a fold of them goes over several results at once."""
     if isinstance(value.type.scalar, Float):
@@ -223,19 +248,19 @@ def _single_turn(node: Node, homes: Mapping[Value, Value]) -> tuple[tuple[str, E
 
 
 def _allocate(
-    graph: Graph, nodes: Sequence[Node], homes: Mapping[Value, Value]
+    arena: Mapping[Value, Layout], nodes: Sequence[Node]
 ) -> tuple[dict[Value, int], int, int]:
     """Offsets in the arena, its size, and the largest live set; greedy, largest first."""
     born: dict[Value, int] = {}
     died: dict[Value, int] = {}
     for turn, node in enumerate(nodes):
         for value in node.outputs:
-            if value not in homes and value not in graph.outputs:
+            if value in arena:
                 born[value] = died[value] = turn
         for value in node.inputs:
             if value in born:
                 died[value] = turn
-    sizes = {v: -(-Layout().bytes(v.type) // ALIGNMENT) * ALIGNMENT for v in born}
+    sizes = {v: -(-arena[v].bytes(v.type) // ALIGNMENT) * ALIGNMENT for v in born}
     offsets: dict[Value, int] = {}
     for value in sorted(born, key=lambda v: (-sizes[v], born[v])):
         taken = sorted(

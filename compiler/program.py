@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgetrain.compiler.expr import Expr
 from edgetrain.compiler.interface import InputCode, OutputCode
-from edgetrain.compiler.layout import ROW_MAJOR, Layout, storage_dtype
+from edgetrain.compiler.layout import ROW_MAJOR, Layout
 from edgetrain.compiler.nest import Nest
 from edgetrain.compiler.types import TensorType
 
@@ -36,6 +36,11 @@ class Buffer:
     @property
     def bytes(self) -> int:
         return self.layout.bytes(self.type)
+
+    @property
+    def length(self) -> int:
+        """Stored elements: words where it is packed."""
+        return self.layout.length(self.type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,8 @@ class Program:
             raise ValueError(f"buffer {name}: leaves the arena")
         if buffer.home:
             home = self.buffers.get(buffer.home)
-            if home is None or (home.kind, home.type) != ("state", buffer.type):
+            like = ("state", buffer.type, buffer.layout)
+            if home is None or (home.kind, home.type, home.layout) != like:
                 raise ValueError(f"buffer {name}: {buffer.home!r} is no state like it")
         held = {"constant": self.constants, "state": self.initial}.get(buffer.kind)
         if held is not None and not buffer.home and name not in held:
@@ -165,7 +171,13 @@ class Program:
         return sum(b.bytes for b in self.of_kind("state"))
 
 
-def elements(buffer: Buffer, raw: bytes) -> NDArray[Any]:
-    """The tensor that `raw` holds, in the storage type and row-major layout of the link."""
-    dtype = storage_dtype(buffer.type.scalar).newbyteorder("<")
-    return np.frombuffer(raw, dtype).reshape(buffer.type.shape)
+def elements(buffer: Buffer, memory: bytes) -> NDArray[Any]:
+    """The tensor that lies in `memory` as a target, which is little-endian, has it."""
+    stored = buffer.layout.dtype(buffer.type).newbyteorder("<")
+    return buffer.layout.restore(buffer.type, np.frombuffer(memory, stored))
+
+
+def pack(buffer: Buffer, array: NDArray[Any]) -> bytes:
+    """What a target has in memory for the tensor `array`."""
+    stored = buffer.layout.dtype(buffer.type).newbyteorder("<")
+    return buffer.layout.arrange(buffer.type, array).astype(stored).tobytes()

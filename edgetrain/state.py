@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.files import npz_bytes
-from edgetrain.compiler.program import elements
+from edgetrain.compiler.program import elements, pack
 from edgetrain.files import read_npz, write_file
 from edgetrain.pipeline import Program, open_project
 from edgetrain.target import open_target

@@ -14,7 +14,7 @@ from edgetrain.can.inject import inject
 from edgetrain.can.synthetic import synthetic_bus
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.layout import storage_dtype
-from edgetrain.compiler.program import Buffer, Entry, elements
+from edgetrain.compiler.program import Buffer, Entry, elements, pack
 from edgetrain.compiler.program_file import program_sha256
 from edgetrain.compiler.types import Float
 from edgetrain.link import Link
@@ -333,12 +333,6 @@ def _maker(entry: Entry, value: str) -> str:
         if value in call.outputs:
             return f"call {number} ({call.op})"
     return "the state"
-
-
-def pack(buffer: Buffer, array: Array) -> bytes:
-    """The elements of `array` as the link carries them."""
-    dtype = storage_dtype(buffer.type.scalar).newbyteorder("<")
-    return np.ascontiguousarray(array, dtype).tobytes()
 
 
 def bits(array: Array) -> Array:

@@ -206,7 +206,7 @@ class _Source:
         lines = []
         for buffer in self._program.of_kind("state"):
             # Not static: the link server reads and writes it.
-            declaration = f"{element_type(buffer)} et_state_{buffer.name}[{buffer.type.size}];"
+            declaration = f"{element_type(buffer)} et_state_{buffer.name}[{buffer.length}];"
             lines += [f"extern {declaration}", declaration]
             if self._program.initial[buffer.name].any():
                 flat = buffer.layout.arrange(buffer.type, self._program.initial[buffer.name])
@@ -219,7 +219,7 @@ class _Source:
         members = []
         for buffer in self._program.of_kind("arena"):
             gap = f"uint8_t gap[{buffer.offset}]; " if buffer.offset else ""
-            array = f"{element_type(buffer)} v[{buffer.type.size}];"
+            array = f"{element_type(buffer)} v[{buffer.length}];"
             members.append(f"    struct {{ {gap}{array} }} {buffer.name};")
         if not members:
             return []
@@ -231,7 +231,7 @@ class _Source:
             value = (
                 f"et_initial_{buffer.name}[i]" if self._program.initial[buffer.name].any() else "0"
             )
-            lines.append(f"    for (int32_t i = 0; i < {buffer.type.size}; i++) {{")
+            lines.append(f"    for (int32_t i = 0; i < {buffer.length}; i++) {{")
             lines.append(f"        et_state_{buffer.name}[i] = {value};")
             lines.append("    }")
         return [*lines, "}"]
@@ -412,7 +412,7 @@ def _tables(program: Program) -> str:
     lines += ["const et_entry_t et_entries[] = {", *rows, "};"]
     lines.append(f"const uint32_t et_entry_count = {len(program.entries)};")
     states = program.of_kind("state")
-    lines += ["", *(f"extern {element_type(b)} et_state_{b.name}[{b.type.size}];" for b in states)]
+    lines += ["", *(f"extern {element_type(b)} et_state_{b.name}[{b.length}];" for b in states)]
     tensors = [f"    {{et_state_{b.name}, {b.bytes}}}," for b in states] or ["    {0, 0},"]
     lines += ["const et_tensor_t et_state[] = {", *tensors, "};"]
     lines.append(f"const uint32_t et_state_count = {len(states)};")

@@ -12,7 +12,9 @@ from edgetrain.compiler.nest import Nest, Out, Read
 from edgetrain.compiler.ops import OPS, Example, Op
 from edgetrain.compiler.types import FLOAT16, FLOAT32, Int, TensorType
 from tests.c.harness import draw
+from tests.c.packed_graphs import packed_state_graphs
 from tests.compiler.draws import in_half
+from tests.compiler.random_graphs import random_graph as few_bits
 
 SEEDS = 2
 
@@ -22,6 +24,7 @@ def all_graphs() -> list[Graph]:
     return [
         *op_graphs(),
         *packed_graphs(),
+        *packed_state_graphs(),
         *gather_graphs(),
         *state_graphs(),
         *contract_graphs(),
@@ -129,6 +132,8 @@ def state_graphs() -> Iterator[Graph]:
             b.update(table, following)
             yield b.build()
     yield accumulating()
+    for seed in range(2, 40, 3):
+        yield few_bits(seed, f"few_bits_{seed}")
 
 
 def accumulating() -> Graph:

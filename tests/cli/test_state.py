@@ -10,6 +10,7 @@ from edgetrain.board import load_board
 from edgetrain.can.inject import inject
 from edgetrain.can.synthetic import synthetic_bus
 from edgetrain.compiler.files import npz_bytes
+from edgetrain.compiler.program import pack
 from edgetrain.link import open_link
 from edgetrain.pipeline import open_project
 from edgetrain.state import STATE_FILE, export_state, import_state, saved_state

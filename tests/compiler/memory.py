@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgetrain.compiler.layout import storage_dtype
+from edgetrain.compiler.layout import ROW_MAJOR, storage_dtype
 from edgetrain.compiler.program import Buffer, Call, Entry, Program
 from tests.compiler.interpreter import run_nest
 from tests.compiler.scalars import Number
@@ -44,6 +44,10 @@ class Memory:
             results[position][index] = value
 
         run_nest(call.nest, load, store, call.point)
+        for name, array in zip(call.outputs, results, strict=True):
+            buffer = self._program.buffers[name]
+            if buffer.kind == "arena" and buffer.layout != ROW_MAJOR:
+                self._bytes(buffer)[:] = buffer.layout.arrange(buffer.type, array).view(np.uint8)
 
     def _place(self, buffer: Buffer, places: dict[str, Array]) -> Array:
         """The elements of `buffer`, where they lie."""
@@ -53,13 +57,19 @@ class Memory:
             return self.state[buffer.name]
         dtype = storage_dtype(buffer.type.scalar)
         if buffer.kind == "arena":
-            size = buffer.type.size * dtype.itemsize
-            assert buffer.offset + size <= self._program.arena_bytes
-            whole: Array = self._arena[buffer.offset : buffer.offset + size]
-            return whole.view(dtype).reshape(buffer.type.shape)
+            stored = self._bytes(buffer).view(buffer.layout.dtype(buffer.type))
+            if buffer.layout == ROW_MAJOR:
+                return stored.reshape(buffer.type.shape)
+            # A copy, in the order of the axes; `_call` puts it back.
+            return buffer.layout.restore(buffer.type, stored)
         if buffer.kind == "output" and buffer.name not in places:
             places[buffer.name] = np.zeros(buffer.type.shape, dtype)
         return places[buffer.name]
+
+    def _bytes(self, buffer: Buffer) -> Array:
+        """Those of a buffer of the arena."""
+        assert buffer.offset + buffer.bytes <= self._program.arena_bytes
+        return self._arena[buffer.offset : buffer.offset + buffer.bytes]
 
 
 def live_bytes(program: Program, entry: Entry, alignment: int) -> list[int]:
@@ -70,10 +80,6 @@ def live_bytes(program: Program, entry: Entry, alignment: int) -> list[int]:
         after = {name for later in entry.calls[turn:] for name in later.inputs}
         live = (before & after) | set(call.outputs)
         buffers = (program.buffers[name] for name in live)
-        sizes = [
-            b.type.size * storage_dtype(b.type.scalar).itemsize
-            for b in buffers
-            if b.kind == "arena"
-        ]
+        sizes = [b.bytes for b in buffers if b.kind == "arena"]
         found.append(sum(-(-size // alignment) * alignment for size in sizes))
     return found

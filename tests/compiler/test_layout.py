@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from edgetrain.compiler.layout import WORD_BITS, Layout, packed_bits, storage_dtype
 from edgetrain.compiler.types import FLOAT32, Float, Int, Scalar, TensorType
-from tests.compiler.draws import draw
+from tests.compiler.draws import Array, draw
 
 ORDERS: dict[int, list[tuple[int, ...] | None]] = {
     1: [None, (0,)],
@@ -55,6 +55,16 @@ def test_packed_elements_are_read_back(
         memory.astype("<u4").tobytes(), bits, scalar.signed, ordered.shape[-1], array.size
     )
     assert read == ordered.reshape(-1).tolist()
+    assert_restored(layout, kind, array)
+
+
+def assert_restored(layout: Layout, kind: TensorType, array: Array) -> None:
+    """What lies in memory is the tensor again, in the type and shape that it had."""
+    memory = layout.arrange(kind, array)
+    assert (memory.dtype, len(memory)) == (layout.dtype(kind), layout.length(kind))
+    restored = layout.restore(kind, memory)
+    assert (restored.dtype, restored.shape) == (storage_dtype(kind.scalar), kind.shape)
+    assert restored.tobytes() == array.astype(restored.dtype).tobytes()
 
 
 @given(
@@ -72,12 +82,14 @@ def test_whole_elements_are_read_back(
     assert memory.dtype == storage_dtype(scalar)
     assert memory.nbytes == layout.bytes(kind)
     assert memory.tobytes() == array.transpose(order or range(array.ndim)).tobytes()
+    assert_restored(layout, kind, array)
 
 
 def test_a_scalar_is_one_element() -> None:
     kind = TensorType((), Int(-4, 3))
     assert Layout().arrange(kind, np.array(-3, np.int8)).tolist() == [-3]
     assert Layout().bytes(kind) == 1
+    assert_restored(Layout(), kind, np.array(-3, np.int8))
 
 
 @pytest.mark.parametrize(

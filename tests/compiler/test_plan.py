@@ -23,7 +23,7 @@ from edgetrain.simulator import Simulator
 from tests.compiler.draws import Array
 from tests.compiler.interpreter import interpret
 from tests.compiler.memory import Memory, live_bytes
-from tests.compiler.random_graphs import ELEMENT, random_graph, random_inputs
+from tests.compiler.random_graphs import ELEMENT, FEW_BITS, random_graph, random_inputs
 from tests.oracles.models import random_qonnx
 from tests.support import REPOSITORY
 
@@ -103,6 +103,21 @@ def test_the_graphs_update_in_place_and_by_copies_and_by_rows() -> None:
     assert rows > 5
 
 
+def test_matrices_of_few_bits_are_packed_and_nothing_else_is() -> None:
+    packed = set()
+    for program in (planned(random_graph(seed)) for seed in SEEDS):
+        for buffer in program.buffers.values():
+            few = len(buffer.type.shape) == 2 and buffer.type.scalar == FEW_BITS
+            inside = buffer.kind in ("constant", "state", "arena")
+            if buffer.kind != "constant":
+                assert (buffer.layout.bits == 2) == (few and inside), buffer
+            packed |= {(buffer.kind, buffer.layout.order)} if buffer.layout.bits else set()
+            if buffer.home:
+                assert buffer.layout == program.buffers[buffer.home].layout
+    both = {None, (1, 0)}
+    assert packed >= {(kind, order) for kind in ("state", "arena") for order in both}
+
+
 def test_an_illegal_update_in_place_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan_module, "_elementwise", lambda node, old, new: True)
     assert any(any(mismatches(random_graph(s), planned(random_graph(s)), s)) for s in SEEDS)
@@ -129,10 +144,8 @@ def test_the_arena_holds_what_is_live_and_is_aligned(seed: int) -> None:
         assert buffer.offset % ALIGNMENT == 0
         assert buffer.offset + buffer.bytes <= program.arena_bytes
     for buffer in program.buffers.values():
-        assert (
-            buffer.bytes >= buffer.type.size * storage_dtype(buffer.type.scalar).itemsize
-            or buffer.kind == "constant"
-        )
+        whole = buffer.type.size * storage_dtype(buffer.type.scalar).itemsize
+        assert buffer.layout.bits is not None or buffer.bytes == whole
 
 
 def test_a_chain_of_layers_needs_no_more_than_two_at_once() -> None:

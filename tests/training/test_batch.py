@@ -10,6 +10,7 @@ import torch
 
 from edgetrain.board import load_board
 from edgetrain.compiler.errors import InputError
+from edgetrain.compiler.program import pack
 from edgetrain.compiler.program_file import program_text
 from edgetrain.compiler.rounding import fused_multiply_add
 from edgetrain.compiler.rules import RULES, Learning

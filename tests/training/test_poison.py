@@ -9,9 +9,10 @@ import pytest
 from edgetrain.board import load_board
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.layout import storage_dtype
+from edgetrain.compiler.program import pack
 from edgetrain.compiler.rules import Learning
 from edgetrain.link import Link, open_link
-from edgetrain.pipeline import Program, compile_model, write_project
+from edgetrain.pipeline import IMAGE_FILE, Program, compile_model, write_project
 from edgetrain.toolchain import IMAGE_FILE
 from edgetrain.verify import pack
 from tests.support import needs_tool

@@ -12,7 +12,7 @@ import edgetrain as et
 from edgetrain.board import load_board
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.files import npz_bytes
-from edgetrain.compiler.program import elements
+from edgetrain.compiler.program import elements, pack
 from edgetrain.files import read_npz
 from edgetrain.link import Link, open_link
 from edgetrain.pipeline import Program, open_project

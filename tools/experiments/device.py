@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetrain.board import load_board
-from edgetrain.compiler.program import elements
+from edgetrain.compiler.program import elements, pack
 from edgetrain.link import Link, open_link
 from edgetrain.pipeline import Program, build_for_host
 from edgetrain.simulator import Simulator
-from edgetrain.verify import TRAINING, bits, pack
+from edgetrain.verify import TRAINING, bits
 
 Array = NDArray[Any]
 

@@ -175,14 +175,32 @@ static inline int32_t et_floor_f32(float a) {
     return (float)truncated > a ? truncated - 1 : truncated;
 }
 
-/* Field `i` of `bits` bits, the first lowest, of a row of words. */
-static inline int32_t et_field_u(const uint32_t *row, int32_t i, int32_t bits) {
-    const uint32_t at = (uint32_t)i * (uint32_t)bits; /* 1, 2 and 4 bits: no field crosses a word */
-    return (int32_t)((row[at / 32u] >> (at % 32u)) & ((1u << bits) - 1u));
+/* The field of `bits` bits that begins at bit `at` of a word. */
+static inline int32_t et_part_u(uint32_t word, uint32_t at, uint32_t bits) {
+    return (int32_t)((word >> at) & ((1u << bits) - 1u));
 }
-static inline int32_t et_field_s(const uint32_t *row, int32_t i, int32_t bits) {
-    const int32_t sign = (int32_t)1 << (bits - 1);
-    return (et_field_u(row, i, bits) ^ sign) - sign;
+static inline int32_t et_part_s(uint32_t word, uint32_t at, uint32_t bits) {
+    const int32_t sign = (int32_t)1 << (bits - 1u);
+    return (et_part_u(word, at, bits) ^ sign) - sign;
+}
+
+/* A word in which that field holds `value`, and all others 0. */
+static inline uint32_t et_placed(int32_t value, uint32_t at, uint32_t bits) {
+    return ((uint32_t)value & ((1u << bits) - 1u)) << at;
+}
+
+/* Field `i`, the first lowest, of a row of words: of 1, 2 or 4 bits, so that none crosses a word. */
+static inline int32_t et_field_u(const uint32_t *row, int32_t i, uint32_t bits) {
+    const uint32_t at = (uint32_t)i * bits;
+    return et_part_u(row[at / 32u], at % 32u, bits);
+}
+static inline int32_t et_field_s(const uint32_t *row, int32_t i, uint32_t bits) {
+    const uint32_t at = (uint32_t)i * bits;
+    return et_part_s(row[at / 32u], at % 32u, bits);
+}
+static inline void et_put_field(uint32_t ET_MAY_ALIAS *row, int32_t i, uint32_t bits, int32_t value) {
+    const uint32_t at = (uint32_t)i * bits;
+    row[at / 32u] = (row[at / 32u] & ~et_placed(-1, at % 32u, bits)) | et_placed(value, at % 32u, bits);
 }
 
 #endif
