@@ -4,8 +4,10 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from edgetrain.compiler.contract import Contract
+from edgetrain.compiler.errors import InputError
+from edgetrain.compiler.expr import Apply, Const, Expr, subexpressions
 from edgetrain.compiler.nest import Fold, Nest
-from edgetrain.compiler.types import Float
+from edgetrain.compiler.types import FLOAT16, Float
 
 SCALAR = "scalar"
 """The kernel that every printer can make of any nest."""
@@ -45,6 +47,13 @@ class Target:
                 return kernel.name, _with_contracts(nest, kept)
         return SCALAR, _with_contracts(nest, tuple(self._scalar(out.fold) for out in nest.outs))
 
+    def check(self, nest: Nest) -> None:
+        """Raises InputError where the board cannot compute `nest`."""
+        if "f16" not in self.features and computes_in_half(nest):
+            raise InputError(
+                f"{self.name} does not compute in FLOAT16", remedy="choose a board with f16"
+            )
+
     def _scalar(self, fold: Fold | None) -> Contract | None:
         """What plain code does: fused where there is an instruction for it."""
         if fold is None or not isinstance(fold.type, Float):
@@ -61,3 +70,21 @@ def _with_contracts(nest: Nest, contracts: tuple[Contract | None, ...]) -> Nest:
             fold = replace(fold, contract=contract)
         outs.append(replace(out, fold=fold))
     return replace(nest, outs=tuple(outs))
+
+
+def computes_in_half(nest: Nest) -> bool:
+    """Whether `nest` needs arithmetic in FLOAT16: does more with such numbers than move them and
+    convert them."""
+    folds = (out.fold.type for out in nest.outs if out.fold is not None)
+    expressions = (e for out in nest.outs for e in out.expressions)
+    return FLOAT16 in folds or any(map(_computes_in_half, expressions))
+
+
+def _computes_in_half(expr: Expr) -> bool:
+    for node in subexpressions(expr):
+        if isinstance(node, Apply) and node.op not in ("widen", "narrow", "select"):
+            if any(e.type == FLOAT16 for e in (node, *node.args)):
+                return True
+        elif isinstance(node, Const) and node.type == FLOAT16:
+            return True
+    return False

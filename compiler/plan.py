@@ -25,7 +25,9 @@ def plan(
     output_code: OutputCode,
     metadata: Mapping[str, Any],
 ) -> Program:
-    """Place every value of `graphs` (one an entry) and choose a kernel for every node."""
+    """Place every value of `graphs` (one an entry) and choose a kernel for every node.
+
+    Raises InputError for arithmetic that the target lacks."""
     shared = _Shared({}, {}, {}, _state_layouts(graphs))
     entries, arena_bytes, bound = [], 0, 0
     for graph in graphs:
@@ -109,6 +111,7 @@ def _plan_entry(graph: Graph, target: Target, shared: _Shared) -> tuple[Entry, i
         shared.buffers[names[value]] = buffer
     calls = []
     for node in nodes:
+        target.check(node.nest)
         kernel, nest = target.carried_out(node.nest)
         inputs = tuple(names[v] for v in node.inputs)
         outputs = tuple(names[v] for v in node.outputs)

@@ -243,9 +243,9 @@ PRIMITIVES: dict[str, Primitive] = {
     # Those of every NaN are 0x7FC00000.
     "bits": Primitive(_bits, _bits_of, "et_bits_{w}({0})"),
     "from_bits": Primitive(_from_bits, lambda a: a.view(np.float32), "et_from_bits_{w}({0})"),
-    "widen": Primitive(_widen, lambda a: a.astype(np.float32), "((float){0})"),
+    "widen": Primitive(_widen, lambda a: a.astype(np.float32), "et_widen_f16({0})"),
     # To nearest, ties to even; too large a number becomes infinity.
-    "narrow": Primitive(_narrow, lambda a: a.astype(np.float16), "((et_half){0})"),
+    "narrow": Primitive(_narrow, lambda a: a.astype(np.float16), "et_narrow_f32({0})"),
     # Its maker vouches that {0} lies in {1} ..= {2}; costs nothing.
     "assume": Primitive(_assume, lambda a, lo, hi: a, "{0}"),
 }

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +13,14 @@ import onnx
 import pytest
 
 from edgetrain.compiler import plan as plan_module
+from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Graph, GraphBuilder, Value
 from edgetrain.compiler.interface import InputCode, OutputCode
 from edgetrain.compiler.kernel import Target
 from edgetrain.compiler.layout import storage_dtype
 from edgetrain.compiler.plan import ALIGNMENT, plan
 from edgetrain.compiler.program import Program
-from edgetrain.compiler.types import Int, TensorType
+from edgetrain.compiler.types import FLOAT16, FLOAT32, Int, TensorType
 from edgetrain.simulator import Simulator
 from tests.compiler.draws import Array
 from tests.compiler.interpreter import interpret
@@ -202,6 +204,17 @@ def test_states_that_change_places_are_refused() -> None:
     builder.update(b, a)
     builder.output("y", a)
     with pytest.raises(ValueError, match="moves into another state"):
+        planned(builder.build())
+
+
+@pytest.mark.parametrize(("op", "refused"), [("relu", True), ("cast", False)])
+def test_halves_are_kept_anywhere_and_computed_with_where_a_board_can(
+    op: str, refused: bool
+) -> None:
+    builder = GraphBuilder("g")
+    x = builder.input("x", TensorType((3,), FLOAT16))
+    builder.output("y", builder.apply(op, x, **({"to": FLOAT32} if op == "cast" else {})))
+    with pytest.raises(InputError, match="FLOAT16") if refused else nullcontext():
         planned(builder.build())
 
 

@@ -20,15 +20,17 @@
 #define ET_IN_ORDER() ((void)0)
 #endif
 
-/* IEEE half precision, where the compiler has it; only programs in FLOAT16 use it.  A target must
- * compute in it and not beyond: on x86, GCC needs -fexcess-precision=16 and Clang
- * -Xclang -ffloat16-excess-precision=none. */
-#ifdef __FLT16_MANT_DIG__
+/* IEEE half precision, where the compiler has it; only programs that compute in FLOAT16 use it (for
+ * those that only keep such numbers see et_half.h).  A target must compute in it and not beyond: on x86,
+ * GCC needs -fexcess-precision=16 and Clang -Xclang -ffloat16-excess-precision=none. */
+#if defined(__FLT16_MANT_DIG__) && !defined(ET_HALF_BITS)
 #ifndef ET_HALF
 #define ET_HALF
 __extension__ typedef _Float16 et_half;
 #endif
 
+static inline float et_widen_f16(et_half a) { return (float)a; }
+static inline et_half et_narrow_f32(float a) { return (et_half)a; }
 static inline et_half et_min_f16(et_half a, et_half b) { return b < a ? b : a; }
 static inline et_half et_max_f16(et_half a, et_half b) { return a < b ? b : a; }
 
