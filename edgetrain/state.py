@@ -17,7 +17,6 @@ from edgetrain.compiler.program import elements, pack
 from edgetrain.files import read_npz, write_file
 from edgetrain.pipeline import Program, open_project
 from edgetrain.target import open_target
-from edgetrain.verify import pack
 
 STATE_FILE = "state.npz"
 

@@ -15,7 +15,7 @@ from edgetrain.link import open_link
 from edgetrain.pipeline import open_project
 from edgetrain.state import STATE_FILE, export_state, import_state, saved_state
 from edgetrain.toolchain import IMAGE_FILE
-from edgetrain.verify import frame_inputs, pack
+from edgetrain.verify import frame_inputs
 from tests.cli.conftest import Command
 
 

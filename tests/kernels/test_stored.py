@@ -14,7 +14,8 @@ from edgetrain.compiler.kernel import Target, computes_in_half
 from edgetrain.compiler.plan import plan
 from edgetrain.kernels.c.kernels import KERNELS
 from edgetrain.link import open_link
-from edgetrain.pipeline import IMAGE_FILE, runnable, write_project
+from edgetrain.pipeline import runnable, write_project
+from edgetrain.toolchain import IMAGE_FILE
 from tests.c.harness import Pair, draw
 from tests.c.op_graphs import op_graphs, uses_half
 from tests.c.packed_graphs import packed_state_graphs

@@ -18,7 +18,7 @@ from edgetrain.link import open_link
 from edgetrain.pipeline import compile_model, write_project
 from edgetrain.simulator import Simulator
 from edgetrain.toolchain import IMAGE_FILE
-from edgetrain.verify import pack, verify
+from edgetrain.verify import verify
 from tests.training.models import random_layers, write_mlp
 from tests.training.test_gradients import forward, torch_loss
 from tests.training.test_optimisers import torch_optimiser

@@ -12,9 +12,8 @@ from edgetrain.compiler.layout import storage_dtype
 from edgetrain.compiler.program import pack
 from edgetrain.compiler.rules import Learning
 from edgetrain.link import Link, open_link
-from edgetrain.pipeline import IMAGE_FILE, Program, compile_model, write_project
+from edgetrain.pipeline import Program, compile_model, write_project
 from edgetrain.toolchain import IMAGE_FILE
-from edgetrain.verify import pack
 from tests.support import needs_tool
 from tests.training.models import random_layers, write_mlp
 

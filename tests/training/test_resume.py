@@ -19,7 +19,7 @@ from edgetrain.pipeline import Program, open_project
 from edgetrain.simulate import simulate_training
 from edgetrain.state import STATE_FILE, export_state, import_state
 from edgetrain.toolchain import IMAGE_FILE
-from edgetrain.verify import pack, verify
+from edgetrain.verify import verify
 from tests.training.models import random_layers, write_mlp
 
 SIZES = (6, 5, 3)

@@ -19,8 +19,9 @@ from edgetrain.compiler.types import FLOAT32, Int, TensorType
 from edgetrain.files import read_npz
 from edgetrain.kernels.c.kernels import KERNELS
 from edgetrain.link import Link, open_link
-from edgetrain.pipeline import IMAGE_FILE, Program, open_project, runnable, write_project
+from edgetrain.pipeline import Program, open_project, runnable, write_project
 from edgetrain.state import export_state, import_state
+from edgetrain.toolchain import IMAGE_FILE
 from edgetrain.verify import TRAINING, simulate_reference, verify
 from tests.compiler.draws import Array, draw
 from tests.support import needs_tool
