@@ -29,6 +29,8 @@ from edgetrain.compiler.ops.random import flat_index, random_bits
 from edgetrain.compiler.ops.registry import Example, register
 from edgetrain.compiler.types import FLOAT16, FLOAT32, Float, Int, TensorType
 
+FEW_LEVELS = 3
+
 if TYPE_CHECKING:
     from edgetrain.compiler.graph import GraphBuilder, Node, Value
 
@@ -164,6 +166,14 @@ def quantise_stochastic(
 
 def rounded_fixed(x: Expr, fraction: int, within: Int) -> Expr:
     """The integer nearest to x/2^fraction, ties to even, held `within` a range."""
+    if fraction and within.hi - within.lo <= FEW_LEVELS:
+        # So many comparisons are quicker.
+        level: Expr = lift(within.lo)
+        for below in range(within.lo, within.hi):
+            cut = (2 * below + 1) << (fraction - 1)
+            # A tie goes up if what is above is even.
+            level = add(level, lt(cut, x) if below % 2 == 0 else le(cut, x))
+        return level
     if fraction:
         odd = _odd(shift_right(x, fraction))
         x = shift_right(add(add(x, 2 ** (fraction - 1) - 1), odd), fraction)

@@ -5,8 +5,9 @@ where a loop runs along their fields, those of a fold unrolled.
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
-from edgetrain.compiler.expr import Expr
+from edgetrain.compiler.expr import Apply, Expr, Local
 from edgetrain.compiler.layout import WORD_BITS
 from edgetrain.compiler.nest import Fold, Nest, Out
 from edgetrain.compiler.types import Int
@@ -42,7 +43,9 @@ class NestPrinter(Scope):
 
     def _print_out(self, out: Out, result: Operand) -> None:
         self._names = {}
-        wanted = self._nest.needed(out.expressions)
+        guard, out = self._guarded(out, result)
+        guards = self._nest.depends_on(guard[0]) if guard else frozenset()
+        wanted = self._nest.needed((*out.expressions, *(guard[:1] if guard else ())))
         # Several results are computed one after the other, each in a scope of its own.
         scoped = len(self._nest.outs) > 1
         if scoped:
@@ -50,13 +53,21 @@ class NestPrinter(Scope):
         outside = self._depth
         along = self._word_dim(out, result, wanted)
         opened = self._fix_point(wanted)
-        for name in sorted((d for d in out.dims if d not in self._point), key=along.__eq__):
+        if along in guards:
+            along = ""
+        order = sorted(set(out.dims) - set(self._point), key=out.dims.index)
+        for name in sorted(order, key=lambda dim: (dim == along, dim not in guards)):
+            if guard is not None and guards <= opened:
+                self._open_if(*guard)
+                guard = None
             if name == along:
                 self._walk_words(out, result, name, wanted, opened)
             else:
                 self._loop(name)
             opened = opened | {name}
             self._load(wanted, opened)
+        if guard is not None:
+            self._open_if(*guard)
         if out.fold is not None:
             self._print_fold(out, out.fold, wanted, opened)
         self._store(out, result, along)
@@ -64,6 +75,24 @@ class NestPrinter(Scope):
             self._close()
         if scoped:
             self._close()
+
+    def _guarded(self, out: Out, result: Operand) -> tuple[tuple[Expr, bool] | None, Out]:
+        """Where `out` is an update in place that keeps elements: a condition and whether it holds
+        for those that change, and `out` for these alone."""
+        body = out.body
+        if out.fold is not None or not (isinstance(body, Apply) and body.op == "select"):
+            return None, out
+        condition, *choices = body.args
+        access = tuple(self._dim(d) for d in out.dims)
+        for position, kept in enumerate(choices):
+            read = self._reads.get(kept.name) if isinstance(kept, Local) else None
+            if read and read.access == access and self._operands[read.local] == result:
+                return (condition, position == 1), replace(out, body=choices[1 - position])
+        return None, out
+
+    def _open_if(self, condition: Expr, wanted: bool) -> None:
+        text = self._value(condition)
+        self._open(f"if ({bare(text)})" if wanted else f"if (!{text})")
 
     def _fix_point(self, wanted: Sequence[str]) -> frozenset[str]:
         """The dims of which a single turn is taken, now known."""
