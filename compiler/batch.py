@@ -6,6 +6,8 @@ What depends on no sample stays as it is.  A gradient over a batch is a fold ove
 from collections.abc import Collection
 from dataclasses import replace
 
+import numpy as np
+
 from edgetrain.compiler.expr import Dim, Expr, lift, mul
 from edgetrain.compiler.graph import Graph, GraphBuilder, Node, Value
 from edgetrain.compiler.nest import Fold, Nest, axes, elementwise, fold
@@ -18,12 +20,13 @@ LIFTED = "_batch"
 
 
 def over_batch(
-    graph: Graph, size: int, summed: Collection[Value]
+    graph: Graph, size: int, summed: Collection[Value], numbers: Collection[Value] = ()
 ) -> tuple[GraphBuilder, dict[Value, Value]]:
     """A builder with the nodes of `graph` for `size` samples at once, and its values by the old.
 
     Every input has the samples as first axis, and so has what depends on an input, but for the
-    values `summed`, which are the sums over the batch.
+    values `summed`, which are the sums over the batch.  `numbers`: constants that stand for the
+    number of a sample in its batch, from 0 on.
     """
     b = GraphBuilder(graph.name, finite_inputs=graph.finite_inputs)
     known = {value: b.input(value.name, _batched(value.type, size)) for value in graph.inputs}
@@ -32,6 +35,9 @@ def over_batch(
         current = state.current
         known[current] = b.state(current.name, state.initial, current.type.scalar)
     for value, array in graph.constants.items():
+        if value in numbers:
+            array = np.arange(size)
+            lifted.add(value)
         known[value] = b.constant(array, value.type.scalar)
     used = [value for node in graph.nodes for value in node.inputs]
     for node in graph.nodes:

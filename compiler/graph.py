@@ -179,6 +179,10 @@ class GraphBuilder:
         """The state called `name`, if there is one."""
         return next((value for value, _ in self._currents if value.name == name), None)
 
+    def initial(self, state: Value) -> Array:
+        """What `state` begins with."""
+        return dict(self._currents)[state]
+
     def update_only_if(self, ok: Value) -> None:
         """From here on a state keeps its elements unless the scalar `ok` is 1."""
         self._condition = ok

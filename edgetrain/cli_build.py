@@ -148,6 +148,7 @@ def setting(text: str) -> tuple[str, str]:
     show_default=True,
     help="Of random numbers: of stochastic rounding, and of the rules that draw some.",
 )
+@click.option("--mask", type=click.Choice(["small"]), help="Only weights of small size learn.")
 @click.option(
     "--set",
     "options",

@@ -48,6 +48,7 @@ def rules() -> Answer:
             "name": rule.name,
             "meaning": rule.summary,
             "precisions": rule.precisions,
+            "masks": rule.masks,
             "options": [asdict(option) for option in rule.options],
         }
         for rule in RULES.values()

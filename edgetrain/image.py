@@ -90,9 +90,10 @@ def stack_bound(path: Path, frames: Mapping[str, int]) -> int:
         open_calls.append(name)
         deepest = max((depth(callee) for callee in sorted(calls[name] - {name})), default=0)
         open_calls.pop()
-        # GCC reports a clone f.constprop.0 as f.constprop, and says nothing of a function that it
-        # has made a jump to an equal one.
-        return frames.get(name, frames.get(name.rpartition(".")[0], 0)) + deepest
+        # GCC reports a clone f.constprop.0.isra.0 as f.constprop.isra, and says nothing of a
+        # function that it has made a jump to an equal one.
+        reported = ".".join(part for part in name.split(".") if not part.isdigit())
+        return frames.get(name, frames.get(reported, 0)) + deepest
 
     return max(map(depth, calls), default=0)
 

@@ -134,8 +134,8 @@ def compile_model(
         imported = _in_float16(imported, target)
     sources: tuple[Graph, ...] = (imported.graph,)
     metadata: dict[str, Any] = {}
-    if learn is None and how.options:
-        raise InputError("options are those of a learning rule", remedy="give --learn with --set")
+    if learn is None and (how.options or how.mask):
+        raise InputError("options and masks are those of a learning rule", remedy="give --learn")
     if learn is not None:
         rule = find_rule(learn)
         how = rule.settle(how)

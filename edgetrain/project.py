@@ -43,6 +43,7 @@ def compile_project(
     loss_scale: float | str | None = None,
     rounding: str | None = None,
     seed: int = 0,
+    mask: str | None = None,
     options: Mapping[str, float | str] | None = None,
     dequantise: bool = False,
     state: str | Path | None = None,
@@ -59,7 +60,8 @@ def compile_project(
     power of two or `dynamic`, the default.  A quantised model is what it is, as w2a2; while it
     learns, its weights are kept as `latent` numbers of int16, int8 or fp16 too.  `rounding` is that
     of the parameters: `nearest`, or `stochastic` by random numbers.  `seed` is that of all random
-    numbers, `options` are the rule's own (`edgetrain rules`).
+    numbers; with the `mask` small only weights of small size learn; `options` are the rule's own
+    (`edgetrain rules`).
 
     `dequantise` makes a quantised model a float one (a CAN detector without its front end).
     `state` is a file that `export_state` wrote: the model as the device has learned it.
@@ -83,6 +85,7 @@ def compile_project(
         loss_scale=loss_scale,
         rounding=rounding,
         seed=seed,
+        mask=mask,
         options=tuple((options or {}).items()),
     )
 

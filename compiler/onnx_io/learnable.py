@@ -99,6 +99,7 @@ class LearnableReader(QuantisedReader):
             first_integers(c, cuts, -_FAR, _FAR)
             for c, cuts in zip(chains, levels.cuts, strict=True)
         ]
+        self.quantisation.scales[sums] = np.array([float(line.unit) for line in lines])
         codes = self.builder.apply(
             "threshold",
             sums,

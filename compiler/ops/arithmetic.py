@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from numpy.random import Generator
 
-from edgetrain.compiler.expr import Dim, Expr, add, lift, lt, mul, product, select, sub
+from edgetrain.compiler.expr import Dim, Expr, add, clamp, lift, lt, mul, product, select, sub
 from edgetrain.compiler.nest import Nest, axes, elementwise
 from edgetrain.compiler.ops.registry import Example, register
 from edgetrain.compiler.types import FLOAT32, Int, TensorType
@@ -77,6 +77,23 @@ def signum(x: TensorType) -> Nest:
         return select(lt(0.0, x), lift(1.0, x.type), select(lt(x, 0.0), lift(-1.0, x.type), 0.0))
 
     return elementwise(axes(x.shape), of, x=x)
+
+
+def _move_example(rng: Generator) -> Example:
+    if rng.random() < 0.5:
+        return _same_example(rng)
+    shape = _same_example(rng).operands[0].shape
+    return Example((TensorType(shape, Int(-50, 300)), TensorType(shape, Int(-200, 200))))
+
+
+@register("move", _move_example)
+def move(x: TensorType, by: TensorType) -> Nest:
+    """y = x + by, element by element, of one shape; integers are held within the range of x."""
+
+    def moved(x: Expr, by: Expr) -> Expr:
+        return clamp(add(x, by), x.type) if isinstance(x.type, Int) else add(x, by)
+
+    return elementwise(axes(x.shape), moved, x=x, by=by)
 
 
 def _scale_example(rng: Generator) -> Example:

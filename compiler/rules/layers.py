@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Graph, Node, Value
 
+LINEAR = ("matmul", "splice", "affine")
+
 
 @dataclass(frozen=True)
 class Layer:
     """A linear layer and what follows up to the next; all values are the network's.
 
     `linear` leads from `input` to the weighted sums `sums`: its matmul, or the two of a layer of
-    which a part learns and their splice; in the first layer also what the network does before.
+    which a part learns and their splice, and the gains and biases behind it; in the first layer
+    also what the network does before.
     `activation` leads from there to `output`, which may be `sums` itself.  `states`: those that
     either reads.
     """
@@ -56,6 +59,6 @@ def _layer(graph: Graph, nodes: Sequence[Node], first: Value, last: Value) -> La
             "the network is not a chain of linear layers",
             remedy="learn by back-propagation: sgd, momentum or adam",
         )
-    end = 1 + max(i for i, node in enumerate(nodes) if node.op in ("matmul", "splice"))
+    end = 1 + max(i for i, node in enumerate(nodes) if node.op in LINEAR)
     (sums,) = nodes[end - 1].outputs
     return Layer(tuple(nodes[:end]), tuple(nodes[end:]), first, sums, last, states)

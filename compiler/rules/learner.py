@@ -3,7 +3,7 @@
 A rule is an estimate of gradients on one sample, and an optimiser.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -27,8 +27,12 @@ from edgetrain.compiler.rules.parameter import (
     times,
 )
 from edgetrain.compiler.rules.registry import Learning
-from edgetrain.compiler.types import FLOAT32, Float, Scalar
+from edgetrain.compiler.types import FLOAT32, Float, Int, Scalar
 
+RULE_STREAM = 2**16
+"""The first stream of random numbers that is a rule's own; roundings count from 0."""
+FURTHEST = Int(-(2**22), 2**22)
+"""By how many integers of a quantised network noise can move a value."""
 LATENT = "latent_"
 """Begins the name of the state that holds the latent numbers of a parameter."""
 
@@ -79,6 +83,14 @@ class Sample:
         return QuantisedParameter(latent, state.current, learnable, fraction)
 
     @cached_property
+    def numbers(self) -> tuple[Value, ...]:
+        """The number of this sample in its batch, of which random numbers of its own are made; none
+        where it is the only one."""
+        if self.how.batch == 1:
+            return ()
+        return (self.b.constant(np.array(0), Int(0, self.how.batch - 1)),)
+
+    @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """The network as a chain of linear layers.  Raises InputError where it is none."""
         return layers_of(self.infer)
@@ -117,6 +129,15 @@ class Sample:
             return in_type(self.b, scaled(self.b, self.how, gradient), value.type.scalar)
         return times(self.b, gradient, self._scales[value])
 
+    def moved(self, value: Value, by: Value) -> Value:
+        """`value` of the network once its real numbers have moved `by` others: integers rounded to
+        nearest, and held within their range."""
+        if isinstance(value.type.scalar, Float):
+            return self.b.apply("move", value, in_type(self.b, by, value.type.scalar))
+        vector, factor = as_operands(self.b, 1 / self._scales[value])
+        steps = self.b.apply("quantise", by, *vector, factor=factor, within=FURTHEST)
+        return self.b.apply("move", value, steps)
+
     def gradients(
         self, run: Run, seeds: Mapping[Value, Value], also: Collection[Value] = ()
     ) -> dict[Value, Value]:
@@ -138,6 +159,17 @@ class Estimate:
     gradients: Mapping[Value, Value] | Mapping[Parameter, Value]
 
 
+@dataclass(frozen=True)
+class Slopes:
+    """The loss on one sample and, by `Sample.seed`, how steeply it rises along directions that all
+    samples of a batch share: of the sums of `slopes` over the batch, `along` makes the gradients by
+    parameters' real numbers."""
+
+    loss: Value
+    slopes: tuple[Value, ...]
+    along: Callable[[GraphBuilder, Sequence[Value]], Mapping[Parameter, Value]]
+
+
 def back_propagation(sample: Sample) -> Estimate:
     """The gradients of the loss."""
     run = sample.forward()
@@ -150,7 +182,7 @@ def back_propagation(sample: Sample) -> Estimate:
 def learn(
     infer: Network,
     how: Learning,
-    estimate: Callable[[Sample], Estimate],
+    estimate: Callable[[Sample], Estimate | Slopes],
     optimiser: Optimiser,
     *,
     any_float: bool = False,
@@ -162,9 +194,7 @@ def learn(
     With `any_float` it computes in the parameters' own type, unless they are rounded at random.
     """
     sample = Sample(infer, how)
-    found = estimate(sample)
-    pairs = [_by_numbers(sample, key, gradient) for key, gradient in found.gradients.items()]
-    b, loss, gradients = _over_samples(sample, found.loss, dict(pairs))
+    b, loss, gradients = _of_batch(sample, estimate(sample))
     kind: Scalar = FLOAT32
     if any_float and how.rounding != "stochastic":
         kind = sample.parameters[0].float_type
@@ -183,6 +213,14 @@ def learn(
     return b.build()
 
 
+def descend(
+    infer: Network, how: Learning, estimate: Callable[[Sample], Estimate | Slopes]
+) -> Graph:
+    """`learn` by plain gradient descent: in half precision FLOAT16 serves for the update too, where
+    no factor loses bits in it."""
+    return learn(infer, how, estimate, descent(how), any_float=descends_in_half(how))
+
+
 def _by_numbers(sample: Sample, key: Value | Parameter, gradient: Value) -> tuple[Parameter, Value]:
     """A parameter, and the gradient by its real numbers; a rule's own state is one by itself."""
     if isinstance(key, Parameter):
@@ -193,19 +231,25 @@ def _by_numbers(sample: Sample, key: Value | Parameter, gradient: Value) -> tupl
     return Parameter(key, key), gradient
 
 
-def descend(infer: Network, how: Learning, estimate: Callable[[Sample], Estimate]) -> Graph:
-    """`learn` by plain gradient descent: in half precision FLOAT16 serves for the update too, where
-    no factor loses bits in it."""
-    return learn(infer, how, estimate, descent(how), any_float=descends_in_half(how))
+def _of_batch(
+    sample: Sample, found: Estimate | Slopes
+) -> tuple[GraphBuilder, Value, Mapping[Parameter, Value]]:
+    """The builder, the loss and the gradients by parameters' real numbers of all samples."""
+    if isinstance(found, Slopes):
+        b, loss, slopes = _over_samples(sample, found.loss, found.slopes)
+        return b, loss, found.along(b, slopes)
+    pairs = [_by_numbers(sample, key, gradient) for key, gradient in found.gradients.items()]
+    b, loss, sums = _over_samples(sample, found.loss, [gradient for _, gradient in pairs])
+    return b, loss, {key: total for (key, _), total in zip(pairs, sums, strict=True)}
 
 
 def _over_samples(
-    sample: Sample, loss: Value, gradients: Mapping[Parameter, Value]
-) -> tuple[GraphBuilder, Value, Mapping[Parameter, Value]]:
-    """A builder with the step on a batch, its loss and its gradients; states keep their names, so
-    that they are the same values there."""
+    sample: Sample, loss: Value, summed: Sequence[Value]
+) -> tuple[GraphBuilder, Value, Sequence[Value]]:
+    """A builder with the step on a batch, the mean of `loss`, and the sums of `summed`; states keep
+    their names, so that they are the same values there."""
     b, size = sample.b, sample.how.batch
     if size == 1:
-        return b, loss, gradients
-    b, lifted = over_batch(b.build(), size, gradients.values())
-    return b, mean(b, lifted[loss]), {p: lifted[gradient] for p, gradient in gradients.items()}
+        return b, loss, summed
+    b, lifted = over_batch(b.build(), size, summed, sample.numbers)
+    return b, mean(b, lifted[loss]), [lifted[value] for value in summed]

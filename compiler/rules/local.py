@@ -3,10 +3,7 @@
 from collections.abc import Callable
 
 from edgetrain.compiler.graph import Value
-from edgetrain.compiler.rules.learner import Estimate, Sample
-
-FIRST_STREAM = 2**16
-"""Of the random numbers of projections; the roundings of parameters count from 0."""
+from edgetrain.compiler.rules.learner import RULE_STREAM, Estimate, Sample
 
 
 def layer_by_layer(sample: Sample, error: Callable[[int, Value], Value]) -> Estimate:
@@ -34,5 +31,5 @@ def projected_target(sample: Sample, layer: int, size: int, bound: float) -> Val
 
 def projected(sample: Sample, op: str, value: Value, layer: int, size: int, bound: float) -> Value:
     """`value` through the layer's matrix, by one of the two ops that know it."""
-    numbers = {"seed": sample.how.seed, "stream": FIRST_STREAM + layer}
+    numbers = {"seed": sample.how.seed, "stream": RULE_STREAM + layer}
     return sample.b.apply(op, value, size=size, bound=bound, **numbers)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from edgetrain.compiler.graph import GraphBuilder, Value
+from edgetrain.compiler.graph import Array, GraphBuilder, Value
 from edgetrain.compiler.learnable import Doubles, Learnable
 from edgetrain.compiler.rules.loss_scale import in_type
 from edgetrain.compiler.rules.step import step_counter
@@ -36,6 +36,10 @@ class Parameter:
     def number(self, b: GraphBuilder, kind: Scalar) -> Value:
         """The real numbers that the optimiser moves, as floats of type `kind`."""
         return in_type(b, self.latent, kind)
+
+    def numbers(self, latents: Array) -> Array:
+        """What `number` makes of such elements."""
+        return latents
 
     def stored(self, b: GraphBuilder, number: Value, chance: Chance | None = None) -> Value:
         """The next value of `latent`, of the real numbers: rounded to nearest, or by chance."""
@@ -79,6 +83,10 @@ class QuantisedParameter(Parameter):
             return times(b, in_type(b, self.latent, FLOAT32), unit)
         vector, scale = as_operands(b, unit * 2.0**-self.fraction)
         return b.apply("dequantise", self.latent, *vector, scale=scale)
+
+    def numbers(self, latents: Array) -> Array:
+        fraction = 0 if self.fraction is None else self.fraction
+        return latents * (self.learnable.unit * 2.0**-fraction)
 
     def stored(self, b: GraphBuilder, number: Value, chance: Chance | None = None) -> Value:
         if self.fraction is not None:

@@ -21,6 +21,7 @@ PRECISIONS = ("fp32", "fp16", "quantised")
 LATENTS = ("int16", "int8", "fp16")
 _QUANTISED = re.compile(r"w[1-8]a[1-8]|int8")
 ROUNDINGS = ("nearest", "stochastic")
+MASKS = ("small",)
 LOSS_SCALES = tuple(2.0**power for power in range(25))
 
 Number = int | float
@@ -70,6 +71,7 @@ class Learning:
     dynamic (the default), where it is found while learning.  `rounding` of its parameters: nearest,
     or stochastic, up or down by random numbers of `seed` such that the mean is right; by default
     stochastic for latents of int8 alone.  The random numbers of rules are of this seed too.
+    `mask`: small, where only parameters of small size learn.
     `options`: names and values of the rule's own (see `Option`).
 
     Raises InputError for a loss that there is not, or a number that cannot be meant.
@@ -91,6 +93,7 @@ class Learning:
     loss_scale: float | str | None = None
     rounding: str | None = None
     seed: int = 0
+    mask: str | None = None
     options: tuple[tuple[str, Number | str], ...] = ()
 
     def __post_init__(self) -> None:
@@ -100,6 +103,8 @@ class Learning:
         for name, value in (("learning rate", self.rate), ("weight decay", self.decay)):
             if not 0 <= value < 1e6:
                 raise InputError(f"the {name} is {value}", remedy="give a number from 0 to 1e6")
+        if self.mask not in (None, *MASKS):
+            raise InputError(f"unknown mask {self.mask!r}", remedy=f"known: {', '.join(MASKS)}")
         self._check_scale()
         self._check_rounding()
         if not 0 <= self.momentum < 1:
@@ -220,7 +225,7 @@ class Rule:
 
     `build(infer graph with states, how)` is the graph of the entry `train_step`, for a settled how.
     `infer`, of the same two, is that of the entry `infer`, where it is not the network itself.
-    `precisions`: those in which the rule is defined.
+    `precisions` and `masks`: those in which, and with which, the rule is defined.
     """
 
     name: str
@@ -229,14 +234,21 @@ class Rule:
     options: tuple[Option, ...] = ()
     precisions: tuple[str, ...] = PRECISIONS[:1]
     infer: Build | None = None
+    masks: tuple[str, ...] = ()
 
     def settle(self, how: Learning) -> Learning:
         """`how` with a value for every option of the rule.  Raises InputError for an option that it
-        does not have, a value out of range, or a precision in which it is not defined."""
+        does not have, a value out of range, or a precision or a mask for which it is not defined.
+        """
         if how.precision is not None and how.family not in self.precisions:
             raise InputError(
                 f"{self.name} is not defined in {how.precision}",
                 remedy=f"it is in {', '.join(self.precisions)}",
+            )
+        if how.mask not in (None, *self.masks):
+            able = [rule.name for rule in RULES.values() if how.mask in rule.masks]
+            raise InputError(
+                f"{self.name} has no mask {how.mask!r}", remedy=f"rules with it: {', '.join(able)}"
             )
         options = {option.name: option for option in self.options}
         values = {option.name: option.default for option in self.options}
@@ -261,12 +273,13 @@ def register(
     options: tuple[Option, ...] = (),
     precisions: tuple[str, ...] = PRECISIONS[:1],
     infer: Build | None = None,
+    masks: tuple[str, ...] = (),
 ) -> Callable[[Build], Build]:
     """Enter the decorated function into the table as the rule `name`."""
 
     def enter(build: Build) -> Build:
         summary = (build.__doc__ or "").strip().splitlines()[0]
-        RULES[name] = Rule(name, summary, build, options, precisions, infer)
+        RULES[name] = Rule(name, summary, build, options, precisions, infer, masks)
         return build
 
     return enter

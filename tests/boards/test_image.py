@@ -74,6 +74,12 @@ def test_recursion_has_no_bound(compile_c: Compile, tmp_path: Path) -> None:
         stack_bound(path, frames)
 
 
+def test_gcc_reports_clones_without_their_numbers(tmp_path: Path) -> None:
+    name = 'int f(int x) __asm__("f.constprop.0.isra.0");'
+    path, _ = compile_gcc(f"{name} int f(int x) {{ return x; }}", tmp_path)
+    assert stack_bound(path, {"f.constprop.isra": 123}) == 123
+
+
 def test_sizes_are_those_of_binutils(tmp_path: Path) -> None:
     needs_tool("gcc", "size")
     (tmp_path / "a.c").write_text(

@@ -2,7 +2,8 @@
 
 from edgetrain.compiler.graph import Node
 from edgetrain.compiler.onnx_io.emitter import Emitter
-from edgetrain.compiler.onnx_io.expansions.registry import as_float, expands
+from edgetrain.compiler.onnx_io.expansions.registry import as_float, at_least, at_most, expands
+from edgetrain.compiler.types import Float
 
 
 @expands("affine")
@@ -23,6 +24,15 @@ def scale(e: Emitter, node: Node, x: str) -> str:
 @expands("add")
 def add(e: Emitter, node: Node, a: str, b: str) -> str:
     return e.node("Add", a, b)
+
+
+@expands("move")
+def move(e: Emitter, node: Node, x: str, by: str) -> str:
+    moved, scalar = e.node("Add", x, by), node.inputs[0].type.scalar
+    if isinstance(scalar, Float):
+        return moved
+    lo, hi = (e.number(end, scalar) for end in (scalar.lo, scalar.hi))
+    return at_most(e, at_least(e, moved, lo), hi)
 
 
 @expands("mix")
