@@ -3,6 +3,7 @@
 What depends on no sample stays as it is.  A gradient over a batch is a fold over b, ascending.
 """
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -39,23 +40,30 @@ def over_batch(
             array = np.arange(size)
             lifted.add(value)
         known[value] = b.constant(array, value.type.scalar)
-    used = [value for node in graph.nodes for value in node.inputs]
-    for node in graph.nodes:
+    terms, sums = _terms(graph, summed, lifted)
+    nodes = [node for node in graph.nodes if node not in sums]
+    used = {value for node in nodes for value in node.inputs}
+    leaves = dict.fromkeys(leaf for parts in terms.values() for leaf in parts)
+    for node in nodes:
         operands = tuple(known[value] for value in node.inputs)
         nest, op = node.nest, node.op
         if lifted & set(node.inputs):
             nest = lift_nest(nest, [value in lifted for value in node.inputs], size)
             op += LIFTED
             (*_, result) = node.outputs
-            if result in summed and result not in used and _spreads(node):
-                nest = _sum_of_map(nest)
+            if result in leaves.keys() - used and (_spreads(node) or _adds(node)):
+                nest = _sum_over_samples(nest)
             else:
                 lifted.update(node.outputs)
         results = b.nest(nest, *operands, op=op, **node.attributes)
         known |= dict(zip(node.outputs, results, strict=True))
-    for value in summed:
-        if value in lifted:
-            (known[value],) = b.nest(_sum(known[value].type), known[value], op="batch_sum")
+    for leaf in leaves:
+        if leaf in lifted:
+            (known[leaf],) = b.nest(_sum(known[leaf].type), known[leaf], op="batch_sum")
+    for value, (first, *others) in terms.items():
+        known[value] = known[first]
+        for other in others:
+            known[value] = b.apply("add", known[value], known[other])
     for state in graph.states:
         if state.next != state.current:
             b.update(known[state.current], known[state.next])
@@ -81,6 +89,43 @@ def lift_nest(nest: Nest, batched: Collection[bool], size: int) -> Nest:
     return Nest(((BATCH, size), *nest.dims), reads, outs)
 
 
+def _terms(
+    graph: Graph, summed: Collection[Value], lifted: Collection[Value]
+) -> tuple[dict[Value, list[Value]], list[Node]]:
+    """The values whose sums over the batch make up that of each of `summed`, and the nodes that
+    need not add them for each sample, since nothing else reads the result."""
+    depending = set(lifted)
+    for node in graph.nodes:
+        if depending & set(node.inputs):
+            depending.update(node.outputs)
+    makers = {value: node for node in graph.nodes for value in node.outputs}
+    readers = Counter(value for node in graph.nodes for value in node.inputs)
+    sums: list[Node] = []
+
+    def terms(value: Value, inner: int) -> list[Value]:
+        maker = makers.get(value)
+        if maker is None or maker.op != "add" or readers[value] > inner:
+            return [value]
+        if not depending.issuperset(maker.inputs):
+            return [value]
+        sums.append(maker)
+        return [term for operand in maker.inputs for term in terms(operand, 1)]
+
+    return {value: terms(value, 0) for value in summed}, sums
+
+
+def _adds(node: Node) -> bool:
+    """Whether a node is a sum of floats and no more."""
+    (out,) = node.nest.outs
+    fold = out.fold
+    return (
+        fold is not None
+        and fold.op == "add"
+        and out.body == fold.result
+        and fold.init == lift(0.0, fold.type)
+    )
+
+
 def _spreads(node: Node) -> bool:
     """Whether a node is a map of operands of lower rank, as x dᵀ is: then its sum over the batch is
     a fold of products, and the product of a sample has no place of its own."""
@@ -89,11 +134,11 @@ def _spreads(node: Node) -> bool:
     return out.fold is None and max(ranks) < len(out.dims)
 
 
-def _sum_of_map(nest: Nest) -> Nest:
-    """A lifted map as the fold of its elements over the batch."""
+def _sum_over_samples(nest: Nest) -> Nest:
+    """A lifted map, or sum, as the sum of its elements, or terms, over the batch."""
     (out,) = nest.outs
     dims = (*nest.dims[1:], nest.dims[0])
-    total = _total(out.body, nest.sizes[BATCH])
+    total = out.fold or _total(out.body, nest.sizes[BATCH])
     return Nest(dims, nest.reads, (replace(out, dims=out.dims[1:], body=total.result, fold=total),))
 
 
@@ -102,7 +147,7 @@ def _sum(kind: TensorType) -> Nest:
     size, *shape = kind.shape
     sample = TensorType(tuple(shape), kind.scalar)
     each = elementwise(axes(shape), lambda x: x, x=sample)
-    return _sum_of_map(lift_nest(each, (True,), size))
+    return _sum_over_samples(lift_nest(each, (True,), size))
 
 
 def _total(term: Expr, size: int) -> Fold:

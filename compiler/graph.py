@@ -1,7 +1,8 @@
 """An SSA graph of nests over typed values; an update yields the next value of a state."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -200,6 +201,10 @@ class GraphBuilder:
         nest = OPS[op].meaning(*(v.type for v in operands), **attributes)
         return self.nest(nest, *operands, op=op, **attributes)[0]
 
+    def total(self, values: Sequence[Value]) -> Value:
+        """The sum of one or more values of one type, in order."""
+        return reduce(partial(self.apply, "add"), values)
+
     def nest(
         self, nest: Nest, *operands: Value, op: str = "nest", **attributes: Any
     ) -> tuple[Value, ...]:
@@ -212,16 +217,20 @@ class GraphBuilder:
         here, of the same names."""
         if any(state.next != state.current for state in graph.states):
             raise ValueError("a graph that updates states cannot be inlined")
-        known = dict(zip(graph.inputs, operands, strict=True))
-        for state in graph.states:
-            current = state.current
-            known[current] = self.state(current.name, state.initial, current.type.scalar)
-        known = self.append(graph.nodes, {**known, **self.constants_of(graph)})
+        known = dict(zip(graph.inputs, operands, strict=True)) | self.states_of(graph)
+        known = self.append(graph.nodes, known | self.constants_of(graph))
         return tuple(known[v] for v in graph.outputs)
 
     def constants_of(self, graph: Graph) -> dict[Value, Value]:
         """The constants of `graph` as ones of this graph."""
         return {v: self.constant(array, v.type.scalar) for v, array in graph.constants.items()}
+
+    def states_of(self, graph: Graph, ending: str = "") -> dict[Value, Value]:
+        """The states of `graph` as ones of this graph, whose names have an `ending`."""
+        return {
+            s.current: self.state(f"{s.current.name}{ending}", s.initial, s.current.type.scalar)
+            for s in graph.states
+        }
 
     def append(self, nodes: Iterable[Node], known: Mapping[Value, Value]) -> dict[Value, Value]:
         """Append `nodes` of another graph, of which every value that they read and do not make is

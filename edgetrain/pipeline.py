@@ -141,6 +141,8 @@ def compile_model(
         how = rule.settle(how)
         sources = _learning_graphs(imported, rule, how)
         imported = replace(imported, graph=sources[0])
+        if rule.infer is not None:
+            imported = _of_floats(imported, sources[0])
         metadata["learn"] = {"rule": learn, **how.record()}
         if how.update != "all":
             everything = replace(how, update="all")
@@ -198,7 +200,11 @@ def _in_float16(model: ImportedModel, board: Board) -> ImportedModel:
         raise InputError(
             f"{board.name} does not compute in FLOAT16", remedy=f"boards that do: {', '.join(able)}"
         )
-    graph = run_passes(model.graph, HALF)
+    return _of_floats(model, run_passes(model.graph, HALF))
+
+
+def _of_floats(model: ImportedModel, graph: Graph) -> ImportedModel:
+    """`model` with another graph, which takes and gives floats."""
     (x,), (y,) = graph.inputs, graph.outputs
     return replace(model, graph=graph, input_code=InputCode(x.type), output_code=OutputCode(y.type))
 

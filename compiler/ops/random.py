@@ -209,3 +209,32 @@ def where_small(y: TensorType, x: TensorType, *, most: float) -> Nest:
         return select(le(select(lt(x, 0.0), mul(x, -1.0), x), most), y, 0.0)
 
     return elementwise(axes(x.shape), kept, y=y, x=x)
+
+
+def _other_example(rng: Generator) -> Example:
+    classes = int(rng.integers(2, 20))
+    numbers = {"seed": int(rng.integers(2**32)), "stream": int(rng.integers(9))}
+    kinds = (Int(0, classes - 1), Int(0, 2**31 - 2), Int(0, 6))[: int(rng.integers(2, 4))]
+    return Example(tuple(TensorType((), k) for k in kinds), {"classes": classes, **numbers})
+
+
+@register("other_label", _other_example)
+def other_label(
+    label: TensorType,
+    step: TensorType,
+    sample: TensorType | None = None,
+    *,
+    classes: int,
+    seed: int,
+    stream: int,
+) -> Nest:
+    """y = another of the classes than the label, each as probable; scalars.  Every step has its
+    own, every sample of a batch where there is one, every stream and every seed."""
+
+    def other(label: Expr, step: Expr, sample: Operand = 0) -> Expr:
+        bits = random_bits(seed, stream, step, lift(sample))
+        place = add(label, add(shift_right(mul(bits, classes - 1), 32), 1))
+        wrapped = select(le(classes, place), sub(place, classes), place)
+        return assume(wrapped, Int(0, classes - 1))
+
+    return elementwise((), other, label=label, step=step, sample=sample)

@@ -27,7 +27,7 @@ from edgetrain.compiler.rules.parameter import (
     times,
 )
 from edgetrain.compiler.rules.registry import Learning
-from edgetrain.compiler.types import FLOAT32, Float, Int, Scalar
+from edgetrain.compiler.types import FLOAT32, Float, Int, Scalar, TensorType
 
 RULE_STREAM = 2**16
 """The first stream of random numbers that is a rule's own; roundings count from 0."""
@@ -51,20 +51,18 @@ class Run:
 
 class Sample:
     """The step on one sample, while it is being built with `b`: the network `infer` learns, as
-    `how` says, from `x` and `target`."""
+    `how` says, from `x` and `target`, whose type is by default what the loss compares with the
+    network's outputs."""
 
-    def __init__(self, infer: Network, how: Learning) -> None:
+    def __init__(self, infer: Network, how: Learning, target: TensorType | None = None) -> None:
         self.infer, self.how = infer, how
         self.b = b = GraphBuilder("train_step", finite_inputs=True)
         self.x = b.input(infer.inputs[0].name, infer.inputs[0].type)
         (outputs,) = infer.outputs
         # The loss is computed in FLOAT32, whatever the network is.
         real = replace(outputs.type, scalar=FLOAT32)
-        self.target = b.input("target", how.loss_entry.target_type(real))
-        self._known: dict[Value, Value] = {}
-        for state in infer.states:
-            current = state.current
-            self._known[current] = b.state(current.name, state.initial, current.type.scalar)
+        self.target = b.input("target", target or how.loss_entry.target_type(real))
+        self._known = b.states_of(infer)
         self.parameters = tuple(self._parameter(state) for state in infer.states)
         self._known |= b.constants_of(infer)
         self._scales: dict[Value, Doubles] = {}
@@ -186,6 +184,7 @@ def learn(
     optimiser: Optimiser,
     *,
     any_float: bool = False,
+    target: TensorType | None = None,
 ) -> Graph:
     """The graph (x, target) → loss of one step; all that has a gradient is updated.
 
@@ -193,7 +192,7 @@ def learn(
     The optimiser computes in FLOAT32; for parameters of another type its result is rounded to it.
     With `any_float` it computes in the parameters' own type, unless they are rounded at random.
     """
-    sample = Sample(infer, how)
+    sample = Sample(infer, how, target)
     b, loss, gradients = _of_batch(sample, estimate(sample))
     kind: Scalar = FLOAT32
     if any_float and how.rounding != "stochastic":
@@ -241,6 +240,18 @@ def _of_batch(
     pairs = [_by_numbers(sample, key, gradient) for key, gradient in found.gradients.items()]
     b, loss, sums = _over_samples(sample, found.loss, [gradient for _, gradient in pairs])
     return b, loss, {key: total for (key, _), total in zip(pairs, sums, strict=True)}
+
+
+def descend(
+    infer: Network,
+    how: Learning,
+    estimate: Callable[[Sample], Estimate],
+    target: TensorType | None = None,
+) -> Graph:
+    """`learn` by plain gradient descent: in half precision FLOAT16 serves for the update too, where
+    no factor loses bits in it."""
+    half = descends_in_half(how)
+    return learn(infer, how, estimate, descent(how), any_float=half, target=target)
 
 
 def _over_samples(

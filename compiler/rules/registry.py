@@ -22,6 +22,8 @@ LATENTS = ("int16", "int8", "fp16")
 _QUANTISED = re.compile(r"w[1-8]a[1-8]|int8")
 ROUNDINGS = ("nearest", "stochastic")
 MASKS = ("small",)
+DEFAULT_LOSS = "cross-entropy"
+OWN_LOSS = (DEFAULT_LOSS,)
 LOSS_SCALES = tuple(2.0**power for power in range(25))
 
 Number = int | float
@@ -77,7 +79,7 @@ class Learning:
     Raises InputError for a loss that there is not, or a number that cannot be meant.
     """
 
-    loss: str = "cross-entropy"
+    loss: str = DEFAULT_LOSS
     rate: float = 0.01
     decay: float = 0.0
     momentum: float = 0.9
@@ -225,7 +227,8 @@ class Rule:
 
     `build(infer graph with states, how)` is the graph of the entry `train_step`, for a settled how.
     `infer`, of the same two, is that of the entry `infer`, where it is not the network itself.
-    `precisions` and `masks`: those in which, and with which, the rule is defined.
+    `precisions`, `losses` and `masks`: those in which, by which and with which the rule is defined;
+    of the losses the default alone where it has a loss of its own (OWN_LOSS).
     """
 
     name: str
@@ -235,10 +238,12 @@ class Rule:
     precisions: tuple[str, ...] = PRECISIONS[:1]
     infer: Build | None = None
     masks: tuple[str, ...] = ()
+    losses: tuple[str, ...] = tuple(LOSSES)
 
     def settle(self, how: Learning) -> Learning:
         """`how` with a value for every option of the rule.  Raises InputError for an option that it
-        does not have, a value out of range, or a precision or a mask for which it is not defined.
+        does not have, a value out of range, or or a precision, a loss or a mask for which it is not
+        defined.
         """
         if how.precision is not None and how.family not in self.precisions:
             raise InputError(
@@ -249,6 +254,12 @@ class Rule:
             able = [rule.name for rule in RULES.values() if how.mask in rule.masks]
             raise InputError(
                 f"{self.name} has no mask {how.mask!r}", remedy=f"rules with it: {', '.join(able)}"
+            )
+        if how.loss not in self.losses:
+            others = f"it does by {', '.join(self.losses)}"
+            raise InputError(
+                f"{self.name} does not learn by the loss {how.loss}",
+                remedy="leave out --loss" if self.losses == OWN_LOSS else others,
             )
         options = {option.name: option for option in self.options}
         values = {option.name: option.default for option in self.options}
@@ -274,12 +285,13 @@ def register(
     precisions: tuple[str, ...] = PRECISIONS[:1],
     infer: Build | None = None,
     masks: tuple[str, ...] = (),
+    losses: tuple[str, ...] = tuple(LOSSES),
 ) -> Callable[[Build], Build]:
     """Enter the decorated function into the table as the rule `name`."""
 
     def enter(build: Build) -> Build:
         summary = (build.__doc__ or "").strip().splitlines()[0]
-        RULES[name] = Rule(name, summary, build, options, precisions, infer, masks)
+        RULES[name] = Rule(name, summary, build, options, precisions, infer, masks, losses)
         return build
 
     return enter

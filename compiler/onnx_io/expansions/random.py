@@ -19,13 +19,17 @@ def random(e: Emitter, node: Node, step: str, sample: str | None = None) -> str:
             sample = e.node("Reshape", sample, e.integers(-1, *[1] * len(shape)))
         size = _word(e, int(np.prod(shape, dtype=int)))
         index = e.node("Add", e.node("Mul", _unsigned(e, sample), size), index)
-    key = _word(e, scrambled(given["seed"]) ^ given["stream"])
-    of_step = _scramble(e, e.node("BitwiseXor", _scramble(e, key), _unsigned(e, step)))
-    of_index = _scramble(e, e.node("BitwiseXor", key, index))
-    bits = _scramble(e, e.node("BitwiseXor", of_index, of_step))
+    bits = _bits(e, node, step, index)
     numbers = {"normal": _normal, "uniform": _uniform, "rademacher": _rademacher}
     z = numbers[given["distribution"]](e, bits)
     return e.node("Mul", z, e.number(given["scale"], FLOAT32))
+
+
+def _bits(e: Emitter, node: Node, step: str, index: str) -> str:
+    key = _word(e, scrambled(node.attributes["seed"]) ^ node.attributes["stream"])
+    of_step = _scramble(e, e.node("BitwiseXor", _scramble(e, key), _unsigned(e, step)))
+    of_index = _scramble(e, e.node("BitwiseXor", key, index))
+    return _scramble(e, e.node("BitwiseXor", of_index, of_step))
 
 
 def _normal(e: Emitter, bits: str) -> str:
@@ -99,3 +103,14 @@ def where_small(e: Emitter, node: Node, y: str, x: str) -> str:
     scalar = node.inputs[1].type.scalar
     small = e.node("LessOrEqual", e.node("Abs", x), e.number(node.attributes["most"], scalar))
     return e.node("Where", small, y, e.number(0, node.inputs[0].type.scalar))
+
+
+@expands("other_label")
+def other_label(e: Emitter, node: Node, label: str, step: str, sample: str | None = None) -> str:
+    classes = node.attributes["classes"]
+    index = _word(e, 0) if sample is None else _unsigned(e, sample)
+    bits = _signed(e, _bits(e, node, step, index))
+    # A product of integers that are not negative: its high word by a quotient rounded down.
+    product = e.node("Mul", bits, _integer(e, classes - 1))
+    further = e.node("Add", e.node("Div", product, _integer(e, 2**32)), _integer(e, 1))
+    return e.node("Mod", e.node("Add", label, further), _integer(e, classes))
