@@ -212,14 +212,6 @@ def learn(
     return b.build()
 
 
-def descend(
-    infer: Network, how: Learning, estimate: Callable[[Sample], Estimate | Slopes]
-) -> Graph:
-    """`learn` by plain gradient descent: in half precision FLOAT16 serves for the update too, where
-    no factor loses bits in it."""
-    return learn(infer, how, estimate, descent(how), any_float=descends_in_half(how))
-
-
 def _by_numbers(sample: Sample, key: Value | Parameter, gradient: Value) -> tuple[Parameter, Value]:
     """A parameter, and the gradient by its real numbers; a rule's own state is one by itself."""
     if isinstance(key, Parameter):
@@ -245,7 +237,7 @@ def _of_batch(
 def descend(
     infer: Network,
     how: Learning,
-    estimate: Callable[[Sample], Estimate],
+    estimate: Callable[[Sample], Estimate | Slopes],
     target: TensorType | None = None,
 ) -> Graph:
     """`learn` by plain gradient descent: in half precision FLOAT16 serves for the update too, where
