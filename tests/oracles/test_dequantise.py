@@ -133,7 +133,7 @@ def test_hostile_files_do_no_harm(tmp_path: Path) -> None:
 
 def test_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--dequantise"):
-        compile_project("can-ids-w2a2", learn="sgd")
+        compile_project("can-ids-w2a2", learn="sgd", precision="fp32")
     path = write_mlp(tmp_path / "float.onnx", *random_layers((3, 2), seed=1))
     with pytest.raises(InputError, match="not quantised"):
         compile_project(path, dequantise=True)

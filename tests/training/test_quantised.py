@@ -197,7 +197,8 @@ def test_thresholds_of_random_models_come_back_from_gains_and_biases(tmp_path: P
             continue
         plain = run_passes(import_model(path).graph)
         cuts = [[n for n in g.nodes if n.op == "threshold"] for g in (plain, ours)]
-        if len(cuts[0]) != len(cuts[1]):
+        # Zero points change what is summed up.
+        if len(cuts[0]) != len(cuts[1]) or any(node.op == "add" for node in ours.nodes):
             continue
         for theirs, mine in zip(*cuts, strict=True):
             t, u = plain.constants[theirs.inputs[1]], ours.constants[mine.inputs[1]]

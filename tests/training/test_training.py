@@ -13,6 +13,7 @@ from edgetrain.compiler.onnx_io.export import export_graph
 from edgetrain.compiler.onnx_io.load import import_model
 from edgetrain.compiler.passes import run_passes
 from edgetrain.compiler.passes.dead_nodes import DeadNodes
+from edgetrain.compiler.passes.fuse_into_fold import FuseIntoFold
 from edgetrain.compiler.passes.fuse_maps import FuseMaps
 from edgetrain.compiler.passes.recompute import Recompute
 from edgetrain.compiler.plan import plan
@@ -70,7 +71,7 @@ def test_fusion_changes_no_bit_and_stores_no_gradient(
     codes = imported.input_code, imported.output_code
     plain, fused = (
         plan([run_passes(step, passes)], target, *codes, {})
-        for passes in ((DeadNodes(),), (Recompute(), FuseMaps(), DeadNodes()))
+        for passes in ((DeadNodes(),), (Recompute(), FuseMaps(), FuseIntoFold(), DeadNodes()))
     )
     shapes = {w.shape for w in weights}
     stored, kept = ({b.type.shape for b in p.of_kind("arena")} & shapes for p in (plain, fused))
