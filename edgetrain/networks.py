@@ -49,10 +49,11 @@ def float_mlp(
 
 @dataclass(frozen=True, slots=True)
 class Bits:
-    """Of a quantised network: bits of weights and of the activations between layers, and the steps
-    of the input (signed, 8 bits), of each layer's weights, and of the activations (unsigned)."""
+    """Of a quantised network: bits of each layer's weights and of the activations between layers,
+    and the steps of the input (signed, 8 bits), of each layer's weights, and of the activations
+    (unsigned)."""
 
-    weights: int
+    weights: tuple[int, ...]
     activations: int
     input_step: float
     weight_steps: tuple[float, ...]
@@ -78,8 +79,8 @@ def quantised_mlp(
         return f"{x}_q"
 
     known = {"x": quantised("x", bits.input_step, 8, signed=True)}
-    for layer, step in enumerate(bits.weight_steps):
-        known[f"w{layer}"] = quantised(f"w{layer}", step, bits.weights, signed=True)
+    for layer, (step, width) in enumerate(zip(bits.weight_steps, bits.weights, strict=True)):
+        known[f"w{layer}"] = quantised(f"w{layer}", step, width, signed=True)
     for node in graph.node:
         node.input[:] = [known.get(name, name) for name in node.input]
         nodes.append(node)
@@ -153,7 +154,8 @@ class ReferenceNetwork:
             return None
         weights, activations = int(self.precision[1]), int(self.precision[3])
         steps = tuple(_scale(rows) * 2.0 ** (2 - weights) for rows in self.sizes[:-1])
-        return Bits(weights, activations, 2.0**-7, steps, 2.0 ** (1 - activations))
+        widths = (weights,) * len(steps)
+        return Bits(widths, activations, 2.0**-7, steps, 2.0 ** (1 - activations))
 
     @cached_property
     def _numbers(self) -> list[Floats]:

@@ -5,8 +5,9 @@ threshold from the next 10 %, the figures from the last 30 %.  A random split wo
 of every test frame into training.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgetrain.can.features import extract
 from edgetrain.can.frames import Frames, concatenate, sorted_by_time
-from edgetrain.can.inject import inject
+from edgetrain.can.inject import KINDS, inject
 from edgetrain.can.kinds import CLASSES, NORMAL
 from edgetrain.can.synthetic import synthetic_bus
 from edgetrain.can.table import CanModel, cross_fit, fit_table
@@ -41,6 +42,9 @@ FALSE_POSITIVE_RATE = 1e-4
 
 TEST_PASSES = 8
 """The test traffic is attacked so many times over, for enough attacks of each kind."""
+
+Samples = tuple[NDArray[np.uint8], NDArray[np.int16]]
+"""Features (n, 57) and classes (n,)."""
 
 MIN_SECONDS = 20.0
 SYNTHETIC_SECONDS = 100.0
@@ -95,9 +99,6 @@ def train_can_ids(logs: Sequence[Frames], seed: int, progress: Progress) -> Resu
     validation = extract(split.validation, table)
     attacked = attacked_copies(split.test)
 
-    def stage(name: str) -> Callable[[int, int], None]:
-        return lambda done, total: progress(name, done, total)
-
     def judged(mlp: Any, step: float) -> tuple[CanModel, Figures]:
         def score(features: NDArray[np.uint8]) -> NDArray[np.float64]:
             return network.outputs(mlp, features)
@@ -107,15 +108,42 @@ def train_can_ids(logs: Sequence[Frames], seed: int, progress: Progress) -> Resu
         return can, Figures(evaluate(score, can, attacked), clean)
 
     with network.reproducible(seed):
-        twin = network.float_mlp(WIDTHS)
-        network.fit(twin, *samples, FLOAT_EPOCHS, seed, weight_decay=1e-3, progress=stage("float"))
-        quantised = network.w2a2_mlp(WIDTHS, twin)
-        for mlp, name in ((quantised, "2 bits"), (twin, "float twin, as many epochs")):
-            network.fit(mlp, *samples, QUANTISED_EPOCHS, seed + 1, progress=stage(name))
+        twin = float_network(samples, seed, progress)
+        quantised = w2a2_network(twin, samples, seed, progress)
+        fine_tune(twin, samples, seed, progress, "float twin, as many epochs")
         can, figures = judged(quantised, network.output_scale(quantised))
         _, float_figures = judged(twin, 2.0**-20)
     epochs = FLOAT_EPOCHS + QUANTISED_EPOCHS
     return Result(quantised, can, epochs, figures, float_figures)
+
+
+def float_network(samples: Samples, seed: int, progress: Progress) -> Any:
+    """A float network, which a quantised one may begin with.
+
+    It is the same every time within `edgetrain.train.network.reproducible(seed)`.
+    """
+    from edgetrain.train import network
+
+    mlp, stage = network.float_mlp(WIDTHS), partial(progress, "float")
+    network.fit(mlp, *samples, FLOAT_EPOCHS, seed, weight_decay=1e-3, progress=stage)
+    return mlp
+
+
+def w2a2_network(pretrained: Any, samples: Samples, seed: int, progress: Progress) -> Any:
+    """The 2-bit network that begins with the weights of a float one."""
+    from edgetrain.train import network
+
+    mlp = network.w2a2_mlp(WIDTHS, pretrained)
+    fine_tune(mlp, samples, seed, progress, "2 bits")
+    return mlp
+
+
+def fine_tune(mlp: Any, samples: Samples, seed: int, progress: Progress, name: str) -> None:
+    """Trains on, as many epochs as a quantised network gets."""
+    from edgetrain.train import network
+
+    stage = partial(progress, name)
+    network.fit(mlp, *samples, QUANTISED_EPOCHS, seed + 1, progress=stage)
 
 
 def split_by_time(logs: Sequence[Frames]) -> Split:
@@ -146,21 +174,23 @@ def split_by_time(logs: Sequence[Frames]) -> Split:
 
 
 def training_set(
-    clean: Frames, seed: int, progress: Progress
-) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
-    """Features (n, 57) and classes (n,) of `clean` under fresh attacks, by cross-fitted tables.
+    clean: Frames, seed: int, progress: Progress, kinds: Sequence[str] = tuple(KINDS)
+) -> Samples:
+    """`clean` under fresh attacks of `kinds`, by cross-fitted tables.
 
     Beyond what the injector does, half of the floods take any identifier, and one identifier of
     each stretch is struck from its table, its frames called fuzzing: else the network learns that
-    floods come from the first identifiers only, and unknown ones with random payloads only.
+    floods come from the first identifiers only, and unknown ones with random payloads only.  The
+    former needs the kind dos, the latter the kind unknown.
     """
     rng = np.random.default_rng(seed)
     features, labels = [], []
     for number, folds in enumerate(PASSES):
         for stretch, table in cross_fit(clean, folds):
-            attacked = inject(clean[stretch], seed=int(rng.integers(2**32)))
-            attacked = _with_floods_of_any_identifier(attacked, rng)
-            hidden = rng.permutation(len(table))[:1]
+            attacked = inject(clean[stretch], kinds, seed=int(rng.integers(2**32)))
+            if "dos" in kinds:
+                attacked = _with_floods_of_any_identifier(attacked, rng)
+            hidden = rng.permutation(len(table))[: int("unknown" in kinds)]
             classes = attacked.classes()
             classes[np.isin(table.row(attacked), hidden) & (classes == 0)] = FUZZING
             kept = (attacked.kind > 0) | (rng.random(len(classes)) < KEPT_NORMAL)

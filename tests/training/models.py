@@ -44,6 +44,6 @@ def write_quantised_mlp(
     width, results = int(precision[1]), int(precision[3])
     levels = 2 ** (width - 1) - 1
     steps = tuple(float(np.float32(np.abs(w).max() / (levels + 0.3))) for w in weights)
-    bits = Bits(width, results, 2.0**-5, steps, 3.0 / 2**results)
+    bits = Bits((width,) * len(steps), results, 2.0**-5, steps, 3.0 / 2**results)
     onnx.save(quantised_mlp(weights, biases, bits), str(path))
     return path

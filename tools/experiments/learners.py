@@ -1,59 +1,57 @@
 """Who learns MNIST: the program of a device, and PyTorch beside it, from the same weights."""
 
 import tempfile
+import warnings
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import onnx
 import torch
 from torch import nn
 
-from edgetrain.compiler.rules import RULES, Learning
-from edgetrain.compiler.rules.registry import PRECISIONS
-from edgetrain.networks import Floats, float_mlp
+from edgetrain.compiler.rules import Learning
+from edgetrain.networks import Floats
 from edgetrain.pipeline import Program, compile_model
+from edgetrain.train.network import TwoBitWeight
 from tools.experiments import device
-from tools.experiments.digits import CLASSES, PIXELS, Digits
+from tools.experiments.digits import Digits
+from tools.experiments.precisions import PRECISIONS, initial_weights, model
 
-HIDDEN: Final = 64
+with warnings.catch_warnings():
+    # Of optional packages that it would like.
+    warnings.simplefilter("ignore")
+    import brevitas.nn as qnn
+    from brevitas.quant import Int8WeightPerTensorFloat, Uint8ActPerTensorFloat
+
 BOARD: Final = "mps3-an547"
 """Whose sums the device keeps: it has every precision."""
 SIMULATED: Final = 300
 """The most steps that the simulator takes too; of a hundred steps it takes one."""
 
-Classifier = Callable[[Floats], Floats]
+Classifier = Callable[[Floats], Any]
 """Images (count, 196) → outputs (count, 10), of which the greatest tells the class."""
-Learner = Callable[[str, Learning, int, Digits, Collection[int]], Iterator[tuple[int, Classifier]]]
-"""(rule, how, seed, samples in their order, pauses) → at each pause the steps taken and what has
-been learned until then."""
+Learner = Callable[
+    [str, str, Learning, int, Digits, Collection[int]], Iterator[tuple[int, Classifier]]
+]
+"""(precision, rule, how, seed, samples in their order, pauses) → at each pause the steps taken and
+what has been learned until then."""
 
 
-def initial_network(seed: int) -> nn.Sequential:
-    """196-64-10, as PyTorch draws it."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return nn.Sequential(nn.Linear(PIXELS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, CLASSES))
-
-
-def program(rule: str, how: Learning, seed: int, board: str = BOARD) -> Program:
-    """The program that begins with the weights of `initial_network`."""
-    layers = [layer for layer in initial_network(seed) if isinstance(layer, nn.Linear)]
-    weights = [np.ascontiguousarray(layer.weight.detach().numpy().T) for layer in layers]
-    model = float_mlp(weights, [layer.bias.detach().numpy() for layer in layers])
+def program(precision: str, rule: str, how: Learning, seed: int, board: str = BOARD) -> Program:
+    """Of the network that `seed` begins with."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch, "net.onnx")
-        onnx.save(model, str(path))
+        onnx.save(model(precision, seed), str(path))
         return compile_model(path, board, learn=rule, how=how)
 
 
 def on_device(
-    rule: str, how: Learning, seed: int, samples: Digits, pauses: Collection[int]
+    precision: str, rule: str, how: Learning, seed: int, samples: Digits, pauses: Collection[int]
 ) -> Iterator[tuple[int, Classifier]]:
     """The device's program, one sample a step."""
     simulated = min(SIMULATED, len(samples) // 100)
-    made, (x, labels) = program(rule, how, seed), (samples.images, samples.labels)
+    made, (x, labels) = program(precision, rule, how, seed), (samples.images, samples.labels)
     for step, simulator in device.learn(made, x, labels, pauses, simulated):
         yield step, simulator.infer
 
@@ -66,11 +64,12 @@ _OPTIMISERS: Final[dict[str, Callable[[Any, Learning], torch.optim.Optimizer]]] 
 
 
 def in_torch(
-    rule: str, how: Learning, seed: int, samples: Digits, pauses: Collection[int]
+    precision: str, rule: str, how: Learning, seed: int, samples: Digits, pauses: Collection[int]
 ) -> Iterator[tuple[int, Classifier]]:
-    """PyTorch in FP32, one sample a step; the rate falls in a line, as the device's does."""
+    """PyTorch or, where the precision is quantised, Brevitas, in FP32, one sample a step; the rate
+    falls in a line, as the device's does."""
     torch.set_num_threads(1)
-    network = initial_network(seed)
+    network = torch_network(precision, seed)
     optimiser = _OPTIMISERS[rule](network.parameters(), how)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: max(0.0, 1 - step / how.schedule_steps)
@@ -86,9 +85,33 @@ def in_torch(
             yield i + 1, lambda x: _outputs(network, x)
 
 
+def torch_network(precision: str, seed: int) -> nn.Sequential:
+    """With the device's initial weights.  Brevitas' scales are its own: those of weights follow
+    them, that of the activations is learned after it was set by the first samples."""
+    weights, bits = initial_weights(seed), PRECISIONS[precision].bits
+    (i, h), (_, o) = (w.shape for w in weights)
+    if bits is None:
+        network = nn.Sequential(nn.Linear(i, h), nn.ReLU(), nn.Linear(h, o))
+    else:
+        weight_bits, activation_bits = bits
+        quant = TwoBitWeight if weight_bits == 2 else Int8WeightPerTensorFloat
+        first = {"bias": True, "weight_quant": quant, "weight_bit_width": weight_bits}
+        last = {"bias": True, "weight_quant": Int8WeightPerTensorFloat}
+        relu = qnn.QuantReLU(act_quant=Uint8ActPerTensorFloat, bit_width=activation_bits)
+        network = nn.Sequential(qnn.QuantLinear(i, h, **first), relu, qnn.QuantLinear(h, o, **last))
+    linear = [module for module in network if isinstance(module, nn.Linear)]
+    with torch.no_grad():
+        for module, w in zip(linear, weights, strict=True):
+            module.weight.copy_(torch.from_numpy(w.T))
+            module.bias.zero_()
+    return network
+
+
 def _outputs(network: nn.Sequential, x: Floats) -> Floats:
+    network.eval()
     with torch.no_grad():
         outputs: Floats = network(torch.from_numpy(x)).numpy()
+    network.train()
     return outputs
 
 
@@ -96,13 +119,6 @@ LEARNERS: Final[dict[str, Learner]] = {"device": on_device, "pytorch": in_torch}
 
 
 def references() -> Iterator[tuple[str, str]]:
-    """Every (precision, rule) that PyTorch has."""
+    """Every (precision, rule) that PyTorch learns: FP32 by all that it has, few bits by SGD."""
     yield from (("fp32", rule) for rule in _OPTIMISERS)
-
-
-def applicable() -> Iterator[tuple[str, str]]:
-    """Every (precision, rule) that the registry declares applicable."""
-    for precision in PRECISIONS:
-        for name, rule in RULES.items():
-            if precision in getattr(rule, "precisions", PRECISIONS):
-                yield precision, name
+    yield from (("w2a2", "sgd"), ("w4a4", "sgd"), ("int8", "sgd"))

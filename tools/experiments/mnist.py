@@ -11,7 +11,8 @@ from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.rules import Learning
 from tools.experiments.costs import BOARDS, measure
 from tools.experiments.digits import Digits, test_digits, training_digits
-from tools.experiments.learners import LEARNERS, Classifier, applicable, program, references
+from tools.experiments.learners import LEARNERS, Classifier, program, references
+from tools.experiments.precisions import PRECISIONS, applicable
 from tools.experiments.registry import Experiment, Parameters, Result, register
 
 SAMPLES: Final = 40_000
@@ -53,7 +54,7 @@ def falling(precision: str, rate: float, steps: int) -> Learning:
         schedule="linear",
         schedule_steps=steps,
         schedule_factor=0.0,
-        precision=precision,
+        **PRECISIONS[precision].how,
     )
 
 
@@ -61,10 +62,11 @@ def _curve(
     parameters: Parameters, rate: float, seed: int, stream: Digits, pauses: int, judges: Digits
 ) -> list[tuple[int, float]]:
     """Steps taken and accuracy then, at `pauses` points of `stream`."""
-    how = falling(parameters["precision"], rate, len(stream))
+    precision, rule = parameters["precision"], parameters["rule"]
+    how = falling(precision, rate, len(stream))
     at = [len(stream) * n // pauses for n in range(1, pauses + 1)]
     learn = LEARNERS[parameters["learner"]]
-    learned = learn(parameters["rule"], how, seed, stream, at)
+    learned = learn(precision, rule, how, seed, stream, at)
     return [(step, _percent(classifier, judges)) for step, classifier in learned]
 
 
@@ -93,7 +95,7 @@ def cost(parameters: Parameters, seed: int) -> Result:
     how = replace(how, schedule=parameters["schedule"])
     digits = training_digits()[np.linspace(0, 4999, COUNTED, dtype=int)]
     try:
-        made = program(parameters["rule"], how, seed, parameters["board"])
+        made = program(parameters["precision"], parameters["rule"], how, seed, parameters["board"])
     except InputError as error:
         return {"refused": str(error)}
     return measure(made, digits.images, digits.labels)

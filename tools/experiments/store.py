@@ -84,17 +84,24 @@ def commit_results(keys: Iterable[str]) -> None:
 
 @cache
 def _present() -> tuple[str, str]:
-    """The short name of the commit, with + where the checkout differs from it, and a hash of all
-    files of the checkout that a result may depend on."""
+    """The short name of the commit, with + where the checkout differs from it, and the hash of all
+    that a result may depend on."""
+    differs = _git("status", "--porcelain", "--", *_CODE)
+    commit = _git("rev-parse", "--short=7", "HEAD") + "+" * bool(differs)
+    return commit, hash_of(_CODE)
+
+
+@cache
+def hash_of(places: tuple[str, ...]) -> str:
+    """A hash of all files of these folders of the checkout, or of these files."""
     digest = hashlib.sha256()
-    for folder in _CODE:
-        for path in sorted((REPOSITORY / folder).rglob("*")):
+    for place in places:
+        top = REPOSITORY / place
+        for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
             if path.is_file() and not {"__pycache__", _PAGE} & {*path.parts}:
                 digest.update(f"{path.relative_to(REPOSITORY)}\0".encode())
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
-    differs = _git("status", "--porcelain", "--", *_CODE)
-    commit = _git("rev-parse", "--short=7", "HEAD") + "+" * bool(differs)
-    return commit, digest.hexdigest()[:16]
+    return digest.hexdigest()[:16]
 
 
 def code() -> str:

@@ -1,0 +1,1 @@
+"""Intrusion detection that goes on learning: drift, another vehicle, benign traffic alone."""
