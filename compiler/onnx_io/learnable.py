@@ -85,6 +85,7 @@ class LearnableReader(QuantisedReader):
                 raise node.refuse("its layer cannot learn", _SIGNED_WEIGHTS)
             lines = _lines(x, _fraction(x, x.linear))
             sums = self._layer(x, x.linear, lines)
+        self.quantisation.scales[sums] = np.array([float(line.unit) for line in lines])
         if any(isinstance(step, Leaky) for chain in x.chains for step in chain):
             raise node.refuse("a leaky ReLU before it cannot learn", "use a ReLU")
         steps = [_step(meaning) for meaning in levels.meaning]
@@ -99,7 +100,6 @@ class LearnableReader(QuantisedReader):
             first_integers(c, cuts, -_FAR, _FAR)
             for c, cuts in zip(chains, levels.cuts, strict=True)
         ]
-        self.quantisation.scales[sums] = np.array([float(line.unit) for line in lines])
         codes = self.builder.apply(
             "threshold",
             sums,

@@ -13,7 +13,7 @@ from edgetrain.verify import verify
 from edgetrain.workloads import model_file
 from tests.support import needs_tool
 from tests.training import forward_rules as reference
-from tests.training.models import random_layers, write_mlp
+from tests.training.models import random_layers, write_mlp, write_quantised_mlp
 from tests.training.test_zeroth_order import draw, parameters_of
 
 SIZES = (7, 6, 5, 4)
@@ -116,6 +116,18 @@ def test_a_quantised_network_gets_noise_on_its_sums() -> None:
     assert losses[-1] < losses[0] / 2
     for name in ("latent_w0", "latent_w1", "latent_w2", "b0", "b1", "g0", "g1"):
         assert not np.array_equal(before[name], simulator.state[name]), name
+
+
+@pytest.mark.parametrize("precision", ["w4a4", "w8a8", "int8"])
+def test_so_does_one_of_more_levels(precision: str, tmp_path: Path) -> None:
+    """Their activations are rounded by thresholds, or by a multiplication."""
+    layers = random_layers(SIZES, seed=5)
+    path = write_quantised_mlp(tmp_path / "m.onnx", *layers, precision.replace("int8", "w8a8"))
+    how = Learning(rate=0.2, precision=precision, options=(("pairs", 4),))
+    simulator = compile_model(path, learn="likelihood-ratio", how=how).simulator()
+    x = np.arange(-30, 33, 9, dtype=np.int8)
+    losses = [simulator.train_step(x, 2) for _ in range(12)]
+    assert losses[-1] < losses[0] / 2
 
 
 @pytest.mark.parametrize(
