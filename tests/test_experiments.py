@@ -13,19 +13,28 @@ from tools.experiments.registry import EXPERIMENTS, Unit, units
 
 pytest.importorskip("torch", reason="experiments need `pip install 'edgetrain[train]'`")
 
-from tools.experiments import digits, mnist
+from tools.experiments import data, digits, learners, mnist
 from tools.experiments.__main__ import MODULES
+from tools.experiments.precisions import applicable
 
 UNIT = Unit("mnist", {"rule": "sgd", "samples": 1}, 0)
 
 
-@pytest.mark.parametrize("rule", ["sgd", "adam"])
-def test_a_slice_of_mnist(data_dir: Path, monkeypatch: pytest.MonkeyPatch, rule: str) -> None:
-    """PyTorch learns the same, to two test images in a thousand."""
+@pytest.fixture
+def few_digits(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two rates, 1,000 test images, and no rates found before."""
     some = digits.test_digits()[:1000]
     monkeypatch.setattr(mnist, "test_digits", lambda: some)
     monkeypatch.setattr(mnist, "RATES", (2.0**-10, 2.0**-6))
+    monkeypatch.setattr(mnist, "TRIED", 200)
     monkeypatch.setattr(mnist, "PAUSES", 2)
+    monkeypatch.setattr(data, "BUILD", tmp_path)
+
+
+@pytest.mark.usefixtures("few_digits")
+@pytest.mark.parametrize("rule", ["sgd", "adam"])
+def test_a_slice_of_mnist(rule: str) -> None:
+    """PyTorch learns the same, to two test images in a thousand."""
     case = {"precision": "fp32", "rule": rule, "samples": 800}
     device, pytorch = (
         EXPERIMENTS["mnist"].run({"learner": learner, **case}, 1)
@@ -37,10 +46,24 @@ def test_a_slice_of_mnist(data_dir: Path, monkeypatch: pytest.MonkeyPatch, rule:
     assert device["accuracy"] > 40
 
 
+@pytest.mark.usefixtures("few_digits")
+@pytest.mark.parametrize("learner", ["device", "pytorch"])
+def test_a_slice_of_mnist_in_two_bits(learner: str) -> None:
+    case = {"learner": learner, "precision": "w2a2", "rule": "sgd", "samples": 800}
+    assert EXPERIMENTS["mnist"].run(case, 1)["accuracy"] > 40
+
+
+@pytest.mark.parametrize(("precision", "rule"), list(applicable()))
+def test_all_that_shall_learn_mnist_compiles(data_dir: Path, precision: str, rule: str) -> None:
+    made = learners.program(precision, rule, mnist.falling(precision, 0.01, 10), 0)
+    assert made.input_code.type.shape == (digits.PIXELS,)
+    assert made.output_code.type.shape == (digits.CLASSES,)
+
+
 def test_a_slice_of_its_costs(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     needs_tool("qemu-system-arm")
     monkeypatch.setattr(mnist, "COUNTED", 3)
-    case = {"rule": "sgd", "board": "mps2-an386", "schedule": "constant"}
+    case = {"rule": "sgd", "board": "mps2-an386"}
     found = EXPERIMENTS["mnist-cost"].run({"precision": "fp32", **case}, 0)
     assert found["differ"] == 0
     parameters = 196 * 64 + 64 + 64 * 10 + 10

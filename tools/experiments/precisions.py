@@ -51,10 +51,15 @@ def applicable() -> Iterator[tuple[str, str]]:
                 yield name, rule
 
 
-def initial_weights(seed: int) -> list[Floats]:
+def inputs(rule: str) -> int:
+    """Of the network that the rule learns: a block of noprop takes a noisy label too."""
+    return PIXELS + CLASSES * (rule == "noprop")
+
+
+def initial_weights(seed: int, first: int = PIXELS) -> list[Floats]:
     """196-64-10, (inputs, outputs), uniform within √(6/inputs) (He et al., 2015); biases are 0."""
     rng = np.random.default_rng([seed, 1])
-    sizes = ((PIXELS, HIDDEN), (HIDDEN, CLASSES))
+    sizes = ((first, HIDDEN), (HIDDEN, CLASSES))
     return [rng.uniform(-1, 1, size).astype(np.float32) * _most(size[0]) for size in sizes]
 
 
@@ -62,9 +67,9 @@ def _most(inputs: int) -> np.float32:
     return np.float32(np.sqrt(6 / inputs))
 
 
-def model(precision: str, seed: int) -> onnx.ModelProto:
+def model(precision: str, rule: str, seed: int) -> onnx.ModelProto:
     """The untrained network."""
-    weights = initial_weights(seed)
+    weights = initial_weights(seed, inputs(rule))
     biases = [np.zeros(w.shape[1], np.float32) for w in weights]
     bits = PRECISIONS[precision].bits
     if bits is None:
@@ -78,8 +83,8 @@ def grids(weight_bits: int, activation_bits: int, seed: int) -> Bits:
     bits, as those of `edgetrain train can-ids`."""
     widths = (weight_bits, 8)
     steps = tuple(
-        float(2 * _most(inputs) / (2 ** (width - 1) - 0.5))
-        for inputs, width in zip((PIXELS, HIDDEN), widths, strict=True)
+        float(2 * _most(rows) / (2 ** (width - 1) - 0.5))
+        for rows, width in zip((PIXELS, HIDDEN), widths, strict=True)
     )
     hidden = training_digits().images @ initial_weights(seed)[0]
     activation_step = float(hidden.max()) / (2**activation_bits - 1)

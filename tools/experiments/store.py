@@ -17,7 +17,7 @@ BUILD = REPOSITORY / "build" / "experiments"
 KEPT = BUILD / "results.jsonl"
 COMMITTED = REPOSITORY / "docs" / "experiments.json"
 
-_CODE = ("compiler", "kernels", "edgetrain", "boards", "tools/experiments")
+CODE = ("compiler", "kernels", "edgetrain", "boards", "tools/experiments")
 """What a result may depend on, the data apart."""
 _PAGE = "page"
 """A folder of code that only shows results."""
@@ -86,9 +86,9 @@ def commit_results(keys: Iterable[str]) -> None:
 def _present() -> tuple[str, str]:
     """The short name of the commit, with + where the checkout differs from it, and the hash of all
     that a result may depend on."""
-    differs = _git("status", "--porcelain", "--", *_CODE)
+    differs = _git("status", "--porcelain", "--", *CODE)
     commit = _git("rev-parse", "--short=7", "HEAD") + "+" * bool(differs)
-    return commit, hash_of(_CODE)
+    return commit, hash_of(CODE)
 
 
 @cache

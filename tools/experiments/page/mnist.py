@@ -42,19 +42,11 @@ def _rates(records: list[Record]) -> str:
 
 
 def _costs(records: list[Record]) -> tuple[str, ...]:
-    """Bytes on the M4, if it can, else on the M55; instructions on either, at a constant rate in
-    brackets."""
-    by = {(r.parameters["board"], r.parameters["schedule"]): r.result for r in records}
-    falling = [by.get((board, "linear"), {}) for board in (M4, M55)]
-    able = next((result for result in falling if "step" in result), {})
+    """Bytes on the M4, if it can, else on the M55; instructions on either."""
+    by = {record.parameters["board"]: record.result for record in records}
+    able = next((by[board] for board in (M4, M55) if "step" in by.get(board, {})), {})
     sizes = [_number(able.get(name)) for name in ("state_bytes", "arena_bytes")]
-    steps = []
-    for board, result in zip((M4, M55), falling, strict=True):
-        constant = by.get((board, "constant"), {}).get("step")
-        steps.append(
-            f"{_number(result['step'])} ({_number(constant)})" if "step" in result else "–"
-        )
-    return (*sizes, *steps)
+    return (*sizes, *(_number(by.get(board, {}).get("step")) for board in (M4, M55)))
 
 
 def _number(value: float | None) -> str:
