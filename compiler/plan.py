@@ -148,7 +148,24 @@ def _arena_layouts(
     moving = {state.next: states[state.current] for state in graph.states}
     made = (value for node in nodes for value in node.outputs)
     inner = (value for value in made if value not in homes and value not in graph.outputs)
-    return {value: moving.get(value) or _layout(value, nodes) for value in inner}
+    return {value: moving.get(value) or _inner_layout(value, nodes) for value in inner}
+
+
+def _inner_layout(value: Value, nodes: Sequence[Node]) -> Layout:
+    """As of constants; a vector of few bits is packed too, where that saves bytes and each of its
+    elements is read but once, by maps."""
+    bits = packed_bits(value.type.scalar)
+    readers = [node for node in nodes if value in node.inputs]
+    maps = all(out.fold is None for node in readers for out in node.nest.outs)
+    packed = Layout(None, bits)
+    if len(value.type.shape) == 1 and bits and maps:
+        return packed if _aligned(packed, value) < _aligned(Layout(), value) else Layout()
+    return _layout(value, nodes)
+
+
+def _aligned(layout: Layout, value: Value) -> int:
+    """The bytes of `value` in the arena."""
+    return -(-layout.bytes(value.type) // ALIGNMENT) * ALIGNMENT
 
 
 def _layout(value: Value, nodes: Iterable[Node]) -> Layout:
@@ -263,7 +280,7 @@ def _allocate(
         for value in node.inputs:
             if value in born:
                 died[value] = turn
-    sizes = {v: -(-arena[v].bytes(v.type) // ALIGNMENT) * ALIGNMENT for v in born}
+    sizes = {v: _aligned(arena[v], v) for v in born}
     offsets: dict[Value, int] = {}
     for value in sorted(born, key=lambda v: (-sizes[v], born[v])):
         taken = sorted(

@@ -150,6 +150,11 @@ def setting(text: str) -> tuple[str, str]:
 )
 @click.option("--mask", type=click.Choice(["small"]), help="Only weights of small size learn.")
 @click.option(
+    "--save-activations",
+    type=click.Choice(["int8", "int4", "int2"]),
+    help="What a float model keeps of its activations for the backward pass; all by default.",
+)
+@click.option(
     "--set",
     "options",
     multiple=True,

@@ -44,6 +44,7 @@ def compile_project(
     rounding: str | None = None,
     seed: int = 0,
     mask: str | None = None,
+    save_activations: str | None = None,
     options: Mapping[str, float | str] | None = None,
     dequantise: bool = False,
     state: str | Path | None = None,
@@ -59,9 +60,10 @@ def compile_project(
     `precision`, fp32 or fp16, is that of all numbers of a float model; of fp16, `loss_scale` is a
     power of two or `dynamic`, the default.  A quantised model is what it is, as w2a2; while it
     learns, its weights are kept as `latent` numbers of int16, int8 or fp16 too.  `rounding` is that
-    of the parameters: `nearest`, or `stochastic` by random numbers.  `seed` is that of all random
-    numbers; with the `mask` small only weights of small size learn; `options` are the rule's own
-    (`edgetrain rules`).
+    of the parameters: `nearest`, or `stochastic` by random numbers.  A float model keeps its
+    activations for the backward pass as `save_activations` of int8, int4 or int2, if that is given.
+    `seed` is that of all random numbers; with the `mask` small only weights of small size learn;
+    `options` are the rule's own (`edgetrain rules`).
 
     `dequantise` makes a quantised model a float one (a CAN detector without its front end).
     `state` is a file that `export_state` wrote: the model as the device has learned it.
@@ -86,6 +88,7 @@ def compile_project(
         rounding=rounding,
         seed=seed,
         mask=mask,
+        save_activations=save_activations,
         options=tuple((options or {}).items()),
     )
 

@@ -13,7 +13,7 @@ from tools.experiments.registry import EXPERIMENTS, Unit, units
 
 pytest.importorskip("torch", reason="experiments need `pip install 'edgetrain[train]'`")
 
-from tools.experiments import data, digits, learners, mnist
+from tools.experiments import data, digits, learners, mnist, saved
 from tools.experiments.__main__ import MODULES
 from tools.experiments.precisions import applicable
 
@@ -73,6 +73,19 @@ def test_a_slice_of_its_costs(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "FLOAT16" in refused["refused"]
 
 
+def test_a_slice_of_saved_activations(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs_tool("qemu-system-arm")
+    monkeypatch.setattr(saved, "test_digits", lambda: digits.test_digits()[:1000])
+    monkeypatch.setattr(saved, "IMAGES", 500)
+    monkeypatch.setattr(saved, "COUNTED", 3)
+    few = EXPERIMENTS["saved-activations"].run({"saved": "int2", "rounds": 1}, 1)
+    assert few["differ"] == 0
+    assert few["accuracy"] > 5
+    whole = saved.program(None, saved.BATCH, 500, 1)
+    samples = 4 * saved.BATCH * digits.PIXELS
+    assert 4 * (few["batch_arena_bytes"] - samples) < whole.arena_bytes - samples
+
+
 @pytest.fixture
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of results of its own."""
@@ -116,7 +129,7 @@ def test_the_committed_results_are_of_committed_code() -> None:
     assert records.keys() <= known
     assert [key for key, record in records.items() if "+" in record.commit] == []
     assert [key for key, record in records.items() if record.result.get("differ")] == []
-    assert {module.__name__ for module in MODULES} >= {mnist.__name__}
+    assert {module.__name__ for module in MODULES} >= {mnist.__name__, saved.__name__}
 
 
 def test_the_curves_show_the_committed_results() -> None:

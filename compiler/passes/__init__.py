@@ -30,6 +30,7 @@ def training_passes(features: frozenset[str], evaluate: Evaluate) -> tuple[Pass,
     reference."""
     fuse = FuseMaps()
     return (
+        DeadNodes(),
         FoldThresholds(),
         FoldConstants(evaluate),
         CommonNodes(),

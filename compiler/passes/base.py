@@ -1,8 +1,11 @@
 """What a pass is."""
 
+from collections.abc import Collection
 from typing import Protocol
 
-from edgetrain.compiler.graph import Graph
+from edgetrain.compiler.graph import Graph, Node, Value
+from edgetrain.compiler.layout import ROW_MAJOR
+from edgetrain.compiler.plan import ALIGNMENT
 
 
 class Pass(Protocol):
@@ -19,3 +22,14 @@ class Pass(Protocol):
     def exact(self) -> bool: ...
 
     def apply(self, graph: Graph) -> Graph: ...
+
+
+def stored_bytes(values: Collection[Value]) -> int:
+    """What `values` take of an arena, one element after the other."""
+    return sum(-(-ROW_MAJOR.bytes(v.type) // ALIGNMENT) * ALIGNMENT for v in values)
+
+
+def narrows(node: Node, lasting: Collection[Value]) -> bool:
+    """Whether its results take less than one of its operands that is not `lasting`."""
+    made = stored_bytes(node.outputs)
+    return any(made < stored_bytes([value]) for value in node.inputs if value not in lasting)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edgetrain.compiler.graph import Graph, Node, Value
+from edgetrain.compiler.passes.base import narrows
 from edgetrain.compiler.plan import arena_bytes
 
 
@@ -11,7 +12,8 @@ from edgetrain.compiler.plan import arena_bytes
 class EarlyUpdates:
     """What serves updates alone runs as soon as an output's computation allows: update by update,
     each with all that only it needs, and after every reader of the old state.  What a rule computes
-    layer by layer then lives layer by layer.  Kept where the arena gets smaller.
+    layer by layer then lives layer by layer.  What takes less than what it is made of stays in its
+    place, if an output needs all of that anyway.  Kept where the arena gets smaller.
 
     Exact: the same nodes on the same numbers.
     """
@@ -25,7 +27,7 @@ class EarlyUpdates:
 
 
 class _Order:
-    """The nodes of a graph in their new order: those on which an output depends stay in theirs."""
+    """The nodes of a graph in their new order; what stays in its place is the trunk."""
 
     def __init__(self, graph: Graph) -> None:
         self._makers = {value: i for i, n in enumerate(graph.nodes) for value in n.outputs}
@@ -34,6 +36,10 @@ class _Order:
         for value in graph.outputs:
             if value in self._makers:
                 trunk |= self._with_ancestors(self._makers[value])
+        lasting = {*graph.inputs, *graph.constants, *(state.current for state in graph.states)}
+        for i, node in enumerate(graph.nodes):
+            if narrows(node, lasting) and self._with_ancestors(i) - {i} <= trunk:
+                trunk.add(i)
         pending = self._updates(trunk)
         order: list[int] = []
         done: set[int] = set()

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from edgetrain.compiler.expr import Dim, Expr, subexpressions, substitute
 from edgetrain.compiler.graph import Graph, Node, Value
-from edgetrain.compiler.layout import ROW_MAJOR
 from edgetrain.compiler.nest import Nest, Out, Read
+from edgetrain.compiler.passes.base import stored_bytes
 from edgetrain.compiler.types import Float
 
 
@@ -39,10 +39,10 @@ class FuseIntoFold:
                 continue
             read, dims = use
             made_of = set(producer.inputs) - lasting
-            if _bytes([result]) <= _bytes(made_of):
+            if stored_bytes([result]) <= stored_bytes(made_of):
                 continue
             beside = {*consumer.inputs, *consumer.outputs} - {result}
-            if set(read.access) == dims or _bytes([result]) > _bytes(beside | made_of):
+            if set(read.access) == dims or stored_bytes([result]) > stored_bytes(beside | made_of):
                 fused = _fuse(producer, consumer, read)
                 if fused is not None:
                     nodes[nodes.index(consumer)] = fused
@@ -72,10 +72,6 @@ def _expressions(nest: Nest) -> Iterator[tuple[Expr, Collection[str]]]:
         if out.fold is not None:
             yield out.fold.init, out.dims
             yield out.fold.term, nest.sizes
-
-
-def _bytes(values: Collection[Value]) -> int:
-    return sum(ROW_MAJOR.bytes(value.type) for value in values)
 
 
 def _fuse(producer: Node, consumer: Node, read: Read) -> Node | None:

@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from edgetrain.compiler.expr import Dim, Expr, Local, subexpressions, substitute
 from edgetrain.compiler.graph import Graph, Node
 from edgetrain.compiler.nest import Nest, Read
+from edgetrain.compiler.passes.base import narrows
 
 
 @dataclass(frozen=True, slots=True)
 class FuseMaps:
     """What one map alone reads, element by element over the same dims, is computed within it: a
-    map becomes a part of its expression, a fold takes it as its epilogue.
+    map becomes a part of its expression, a fold takes it as its epilogue.  Not so where less would
+    be stored while other nodes run than what it is made of.
 
     Exact: the same primitives on the same numbers.
     """
@@ -21,6 +23,7 @@ class FuseMaps:
 
     def apply(self, graph: Graph) -> Graph:
         kept = {*graph.outputs, *(state.next for state in graph.states)}
+        lasting = {*graph.inputs, *graph.constants, *(state.current for state in graph.states)}
         nodes = list(graph.nodes)
         pending = list(graph.nodes)
         while pending:
@@ -30,6 +33,9 @@ class FuseMaps:
             if more or result in kept or len(readers) != 1:
                 continue
             consumer = readers[0]
+            waits = nodes.index(consumer) > nodes.index(producer) + 1
+            if waits and producer.nest.outs[0].fold is None and narrows(producer, lasting):
+                continue
             fused = _fuse(producer, consumer)
             if fused is not None:
                 nodes[nodes.index(consumer)] = fused

@@ -27,6 +27,7 @@ from edgetrain.compiler.rules.parameter import (
     times,
 )
 from edgetrain.compiler.rules.registry import Learning
+from edgetrain.compiler.rules.saved import Saved, save
 from edgetrain.compiler.types import FLOAT32, Float, Int, Scalar, TensorType
 
 RULE_STREAM = 2**16
@@ -66,6 +67,7 @@ class Sample:
         self.parameters = tuple(self._parameter(state) for state in infer.states)
         self._known |= b.constants_of(infer)
         self._scales: dict[Value, Doubles] = {}
+        self._saved: dict[Value, Saved] = {}
 
     def _parameter(self, state: State) -> Parameter:
         learnable = self.infer.learnable.get(state.current)
@@ -96,11 +98,16 @@ class Sample:
     def run(self, nodes: Iterable[Node], known: Mapping[Value, Value]) -> Run:
         """Carry out `nodes` of the network on what is `known` of its values: of constants and
         parameters only those that shall be replaced."""
-        before = len(self.b.nodes)
-        values = self.b.append(nodes, {**self._known, **known})
+        values: Mapping[Value, Value] = {**self._known, **known}
+        made: list[Node] = []
+        for node in nodes:
+            values = self.b.append([node], values)
+            made.append(self.b.nodes[-1])
+            if self.how.save_activations is not None:
+                self._saved |= save(self.b, made[-1], self.how.save_activations)
         scales = self.infer.scales.items()
         self._scales |= {values[value]: scale for value, scale in scales if value in values}
-        return Run(values, self.b.nodes[before:])
+        return Run(values, tuple(made))
 
     def forward(self) -> Run:
         """Carry out the whole network on `x`."""
@@ -143,7 +150,12 @@ class Sample:
         to `also`, where the seeds depend on it; all by the network's values."""
         wrt = [*(parameter.deployed for parameter in self.parameters), *also]
         ends = {run[value]: seed for value, seed in seeds.items()}
-        found = differentiate(self.b, run.nodes, ends, [run[value] for value in wrt])
+
+        def remembered(value: Value) -> Value:
+            saved = None if value in ends else self._saved.get(value)
+            return value if saved is None else saved.restored(self.b)
+
+        found = differentiate(self.b, run.nodes, ends, [run[value] for value in wrt], remembered)
         return {value: found[run[value]] for value in wrt if run[value] in found}
 
 

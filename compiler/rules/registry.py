@@ -11,6 +11,7 @@ from edgetrain.compiler.graph import Graph
 from edgetrain.compiler.ops.loss import LOSSES, Loss
 from edgetrain.compiler.ops.schedule import MOST_STEPS, SCHEDULES
 from edgetrain.compiler.rules.network import Network
+from edgetrain.compiler.rules.saved import SAVED
 from edgetrain.compiler.types import Int, Scalar
 
 MOST_SAMPLES = 4096
@@ -74,6 +75,8 @@ class Learning:
     or stochastic, up or down by random numbers of `seed` such that the mean is right; by default
     stochastic for latents of int8 alone.  The random numbers of rules are of this seed too.
     `mask`: small, where only parameters of small size learn.
+    `save_activations`: what a float network keeps of its activations for the backward pass, int8,
+    int4 or int2; by default all.
     `options`: names and values of the rule's own (see `Option`).
 
     Raises InputError for a loss that there is not, or a number that cannot be meant.
@@ -96,6 +99,7 @@ class Learning:
     rounding: str | None = None
     seed: int = 0
     mask: str | None = None
+    save_activations: str | None = None
     options: tuple[tuple[str, Number | str], ...] = ()
 
     def __post_init__(self) -> None:
@@ -109,6 +113,7 @@ class Learning:
             raise InputError(f"unknown mask {self.mask!r}", remedy=f"known: {', '.join(MASKS)}")
         self._check_scale()
         self._check_rounding()
+        self._check_saved()
         if not 0 <= self.momentum < 1:
             raise InputError(f"the momentum is {self.momentum}", remedy="give 0 to less than 1")
         if self.schedule not in SCHEDULES:
@@ -197,6 +202,18 @@ class Learning:
             )
         if not 0 <= self.seed < 2**32:
             raise InputError(f"the seed is {self.seed}", remedy="give 0 to 2^32 - 1")
+
+    def _check_saved(self) -> None:
+        if self.save_activations not in (None, *SAVED):
+            raise InputError(
+                f"activations cannot be saved as {self.save_activations!r}",
+                remedy=f"known: {', '.join(SAVED)}",
+            )
+        if self.save_activations and self.precision is not None and self.family == "quantised":
+            raise InputError(
+                "a quantised network's activations have few bits already",
+                remedy="leave out --save-activations, or make it a float one with --dequantise",
+            )
 
     def option(self, name: str) -> Number:
         """The value of an option, once a rule has settled it."""

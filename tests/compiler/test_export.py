@@ -24,14 +24,15 @@ POSITIVE = {
     "cross_entropy": "s",
     "cross_entropy_gradient": "s",
     "reciprocal": "s",
+    "save": ("greatest",),
     "divide_by": "s",
     "inverse_length": "s",
     "adam_rate": "q",
     "adam_norm": "q",
     "adam": "vs",
 }
-"""Operands that are sums of exponentials or squares: of nothing else is a logarithm meant, a square
-root or a quotient."""
+"""Operands that are sums of exponentials or squares, or sizes: of nothing else is a logarithm
+meant, a square root or a quotient."""
 UNITS = {"sigmoid": 1.0, "tanh": 1.0, "binary_cross_entropy_gradient": 1.0, "learning_rate": 0.1}
 UNITS |= {"project": 8.0}
 """Where the error is in units of this, not of the result: onnxruntime's kernels approximate so, and

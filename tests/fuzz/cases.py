@@ -13,6 +13,7 @@ from edgetrain.compiler.ops.loss import LOSSES
 from edgetrain.compiler.ops.schedule import SCHEDULES
 from edgetrain.compiler.rules import RULES, Learning
 from edgetrain.compiler.rules.registry import LATENTS, ROUNDINGS
+from edgetrain.compiler.rules.saved import SAVED
 from edgetrain.pipeline import FP16_FEATURES, Program, compile_model, write_project
 from edgetrain.verify import VerifyReport, verify
 from tests.fuzz.pairwise import covering_array
@@ -52,6 +53,7 @@ FACTORS: dict[str, Sequence[Any]] = {
     "latent": LATENTS,
     "loss_scale": (1.0, 128.0, "dynamic"),
     "rounding": ROUNDINGS,
+    "save_activations": (None, *SAVED),
     "update": ("all", "last", "biases", "w0[1:2]"),
 }
 

@@ -32,7 +32,9 @@ def unscale(e: Emitter, node: Node, g: str, r: str) -> str:
 def greatest_size(e: Emitter, node: Node, x: str) -> str:
     infinity = e.number(float("inf"), node.inputs[0].type.scalar)
     size = e.node("Where", e.node("IsNaN", x), infinity, e.node("Abs", x))
-    return e.node("ReduceMax", size, keepdims=0)
+    # All axes but that of a batch.
+    folded = len(node.nest.dims) - len(node.nest.outs[0].dims)
+    return e.node("ReduceMax", size, e.integers(*range(-folded, 0)), keepdims=0)
 
 
 @expands("still_finite")

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Final
 
-from tools.experiments.page import curves, mnist
+from tools.experiments.page import curves, mnist, saved
 
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "mnist": mnist.table,
     "mnist_curves": curves.images,
+    "saved_activations": saved.table,
 }

@@ -1,0 +1,22 @@
+"""The table of activations kept in few bits: memory, instructions and accuracy."""
+
+from typing import Final
+
+from tools import markdown
+from tools.experiments.page.results import chosen, commits, grouped, spread, values
+
+HEAD: Final = (
+    *("`--save-activations`", "arena, B", "`--batch 16`", "instructions", "accuracy, %", "commit"),
+)
+
+
+def table() -> str:
+    """In the order of the experiment."""
+    rows = []
+    for (kind,), records in grouped(chosen("saved-activations"), "saved").items():
+        first = records[0].result
+        numbers = (first[name] for name in ("arena_bytes", "batch_arena_bytes", "step"))
+        costs = (f"{number:,.0f}" for number in numbers)
+        name = "–" if kind is None else f"`{kind}`"
+        rows.append((name, *costs, spread(values(records, "accuracy")), commits(records)))
+    return markdown.table(HEAD, rows)
