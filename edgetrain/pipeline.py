@@ -276,12 +276,14 @@ def write_project(
     return report
 
 
-def build_for_host(program: CompiledProgram, directory: Path) -> Path:
+def build_for_host(program: CompiledProgram, directory: Path, *, library: bool = False) -> Path:
     """An image of `program`, whatever its board, that runs on this machine: plain loops that keep
-    each contract.  Raises InputError where no compiler is here."""
+    each contract; to load into a process, if a `library`.  Raises InputError where no compiler is
+    here."""
     _check_link(program)
     _write_sources(program, directory, (), "speed")
-    return build(load_board("host"), directory).image
+    flags = ("-shared", "-fPIC") if library else ()
+    return build(load_board("host"), directory, extra_flags=flags).image
 
 
 def _write_sources(

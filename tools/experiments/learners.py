@@ -52,8 +52,8 @@ def on_device(
     """The device's program, one sample a step."""
     simulated = min(SIMULATED, len(samples) // 100)
     made, (x, labels) = program(precision, rule, how, seed), (samples.images, samples.labels)
-    for step, simulator in device.learn(made, x, labels, pauses, simulated):
-        yield step, simulator.infer
+    for step, learned in device.learn(made, x, labels, pauses, simulated):
+        yield step, learned.infer
 
 
 _OPTIMISERS: Final[dict[str, Callable[[Any, Learning], torch.optim.Optimizer]]] = {

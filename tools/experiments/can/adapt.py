@@ -1,7 +1,7 @@
 """A network that goes on learning as a device has it, from where its training on the host ended."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,17 +12,20 @@ from edgetrain.pipeline import Program, compile_model
 from edgetrain.train.export import to_qonnx, write_model
 from tools.experiments import device
 from tools.experiments.can.traffic import Features
+from tools.experiments.data import cached
+from tools.experiments.store import CODE
 
 BOARD: Final = "mps2-an386"
 SIMULATED: Final = 100
 """The steps that the simulator takes too."""
+RATES: Final = tuple(2.0**-power for power in (14, 12, 10, 8, 6))
 
 Outputs = Callable[[Features], NDArray[Any]]
 """Of a network, (n, outputs)."""
 
 
 def program(network: Any, how: Learning, board: str = BOARD) -> Program:
-    """Of a torch network of `edgetrain.train.network`, which learns by plain SGD."""
+    """Of a torch network of binary inputs, which learns by plain SGD."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch, "net.onnx")
         write_model(to_qonnx(network, inputs=network[0].in_features), path)
@@ -44,11 +47,11 @@ def adapt(
         schedule_factor=0.0,
         update=update,
     )
-    learning = device.learn(program(network, how), x, targets, [len(x)], SIMULATED)
-    ((_, simulator),) = learning
-    return simulator.infer
+    learning = device.learn(program(network, how), x, targets, [len(x)], min(SIMULATED, len(x)))
+    ((_, learned),) = learning
+    return learned.infer
 
 
-def best(rates: Sequence[float], cost: Callable[[float], float]) -> float:
-    """The rate of least cost; of equals the least."""
-    return min(sorted(rates), key=cost)
+def best_rate(name: str, cost: Callable[[float], float]) -> float:
+    """The rate of least `cost`, of equals the least: found once, for all of that name."""
+    return cached(f"rate-{name}", lambda: min(sorted(RATES), key=cost), CODE)

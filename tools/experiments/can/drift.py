@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from edgetrain.can.inject import KINDS
 from edgetrain.train.network import outputs
 from tools.experiments.can import volvo
-from tools.experiments.can.classifiers import judge, learn
+from tools.experiments.can.classifiers import judge, learn, rate_for
 from tools.experiments.can.detectors import detector
-from tools.experiments.registry import Experiment, Parameters, Result, register
+from tools.experiments.registry import SEEDS, Experiment, Parameters, Result, register
 
 PAIR: Final = "replay+burst"
 LEFT_OUT: Final = (PAIR, *KINDS)
@@ -37,11 +37,22 @@ def run(parameters: Parameters, seed: int) -> Result:
     left_out, update = parameters["left_out"], parameters["update"]
     if left_out == "none":
         return judge(partial(outputs, detector(volvo.BOTH, (), seed)), volvo.exam())
-    network = detector(volvo.TRAINING, tuple(left_out.split("+")), seed)
+    network = _without(left_out, seed)
     if update == "none":
         return judge(partial(outputs, network), volvo.exam())
-    rate, learned = learn(network, volvo.stream(seed), update)
+    rate, stream = _rate(update), volvo.stream(seed)
+    learned = learn(network, stream.x, stream.classes, update=update, rate=rate)
     return {"rate": rate, **judge(learned, volvo.exam())}
+
+
+def _without(left_out: str, seed: int) -> Any:
+    return detector(volvo.TRAINING, tuple(left_out.split("+")), seed)
+
+
+def _rate(update: str) -> float:
+    """For all kinds and seeds: the best for the pair and the first seed."""
+    network, stream = _without(PAIR, SEEDS[0]), volvo.stream(SEEDS[0])
+    return rate_for("drift", network, stream, update)
 
 
 register(Experiment("drift", cases, run))

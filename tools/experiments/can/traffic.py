@@ -1,5 +1,6 @@
 """What every vehicle's module gives: frames to learn and frames to be judged by, as features."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from edgetrain.can.features import extract
 from edgetrain.can.frames import Frames
 from edgetrain.can.table import IdentifierTable
+from tools.experiments.can.recall import Scores, alarms
 
 Features = NDArray[np.uint8]
 """(n, 57), each 0 or 1."""
@@ -36,6 +38,13 @@ class Exam:
     chosen_on: Features
     clean: Features
     attacks: dict[str, Features]
+
+    def alarms(self, score: Callable[[Features], Scores]) -> dict[str, dict[str, float]]:
+        """For each rate of false alarms the share of frames that raise an alarm: of the clean ones,
+        and of each kind of attack."""
+        frames = {"clean": self.clean, **self.attacks}
+        scores = {kind: score(x) for kind, x in frames.items()}
+        return alarms(score(self.chosen_on), scores)
 
 
 def stream_of(frames: Frames, table: IdentifierTable) -> Stream:
