@@ -1,11 +1,24 @@
 """Gradients at compile time, as ordinary nodes: each op's own, chained backwards."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import GraphBuilder, Node, Value
 from edgetrain.compiler.ops import OPS
+
+Backward = Callable[[GraphBuilder, Node, Value, tuple[bool, ...]], Sequence[Value | None]]
+"""(builder, node, gradient of its result, which operands need one) → the gradients of its
+operands."""
+
+
+def backward(
+    b: GraphBuilder, node: Node, d: Value, needed: tuple[bool, ...]
+) -> Sequence[Value | None]:
+    """As the op of `node` has it.  Raises InputError for an op without a gradient."""
+    gradient = OPS[node.op].gradient
+    if gradient is None:
+        raise InputError(f"op {node.op} has no gradient", remedy="learn only the layers behind it")
+    return gradient(b, node, d, needed)
 
 
 def differentiate(
@@ -13,13 +26,12 @@ def differentiate(
     nodes: Sequence[Node],
     seeds: Mapping[Value, Value],
     wrt: Collection[Value],
-    remembered: Callable[[Value], Value] = lambda value: value,
+    through: Backward = backward,
 ) -> dict[Value, Value]:
     """The gradient of each of `wrt`, appended to `b`.
 
-    `nodes` are the forward nodes in order, `seeds` the gradients of their ends.  No gradient is
-    computed that none of `wrt` needs.  What a gradient reads of the forward pass is `remembered`.
-    Raises InputError for an op without a gradient.
+    `nodes` are the forward nodes in order, `seeds` the gradients of their ends, `through` leads
+    through a node.  No gradient is computed that none of `wrt` needs.
     """
     depends = set(wrt)
     for node in nodes:
@@ -30,15 +42,8 @@ def differentiate(
         (result,) = node.outputs
         if result not in gradients or result not in depends:
             continue
-        backward = OPS[node.op].gradient
-        if backward is None:
-            raise InputError(
-                f"op {node.op} has no gradient", remedy="learn only the layers behind it"
-            )
         needed = tuple(value in depends for value in node.inputs)
-        inputs, outputs = (tuple(map(remembered, vs)) for vs in (node.inputs, node.outputs))
-        recalled = replace(node, inputs=inputs, outputs=outputs)
-        parts = backward(b, recalled, gradients[result], needed)
+        parts = through(b, node, gradients[result], needed)
         for value, part, wanted in zip(node.inputs, parts, needed, strict=True):
             if wanted and part is not None:
                 known = gradients.get(value)

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgetrain.compiler.expr import Dim, Expr, lift, mul
+from edgetrain.compiler.expr import Dim, Expr, div, lift, mul
 from edgetrain.compiler.graph import Graph, GraphBuilder, Node, Value
-from edgetrain.compiler.nest import Fold, Nest, axes, elementwise, fold
-from edgetrain.compiler.types import TensorType
+from edgetrain.compiler.nest import Fold, Nest, Out, axes, elementwise, fold
+from edgetrain.compiler.types import Float, TensorType
 
 BATCH = "b"
 """The name of the dim over the samples."""
@@ -71,11 +71,13 @@ def over_batch(
 
 
 def mean(b: GraphBuilder, values: Value) -> Value:
-    """The mean of a number of each sample."""
+    """The mean of a number of each sample; of integers, which are not negative, rounded down."""
     nest = _sum(values.type)
     (out,) = nest.outs
-    body = mul(out.body, 1 / values.type.size)
-    return b.nest(replace(nest, outs=(replace(out, body=body),)), values, op="batch_mean")[0]
+    size = values.type.size
+    body = mul(out.body, 1 / size) if isinstance(out.type, Float) else div(out.body, size)
+    out = replace(out, body=body, type=body.type)
+    return b.nest(replace(nest, outs=(out,)), values, op="batch_mean")[0]
 
 
 def lift_nest(nest: Nest, batched: Collection[bool], size: int) -> Nest:
@@ -139,7 +141,8 @@ def _sum_over_samples(nest: Nest) -> Nest:
     (out,) = nest.outs
     dims = (*nest.dims[1:], nest.dims[0])
     total = out.fold or _total(out.body, nest.sizes[BATCH])
-    return Nest(dims, nest.reads, (replace(out, dims=out.dims[1:], body=total.result, fold=total),))
+    summed = Out(out.name, out.dims[1:], total.type, total.result, total)
+    return Nest(dims, nest.reads, (summed,))
 
 
 def _sum(kind: TensorType) -> Nest:

@@ -198,7 +198,8 @@ def shift_left(a: Operand, amount: int) -> Expr:
     return apply("shl", a, amount)
 
 
-def shift_right(a: Operand, amount: int) -> Expr:
+def shift_right(a: Operand, amount: Operand) -> Expr:
+    """The greatest integer ≤ a/2^amount."""
     return apply("shr", a, amount)
 
 

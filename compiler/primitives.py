@@ -78,9 +78,10 @@ def _shift_left(a: Scalar, b: Scalar) -> Scalar:
 
 
 def _shift_right(a: Scalar, b: Scalar) -> Scalar:
-    if not (isinstance(a, Int) and isinstance(b, Int)) or b.lo != b.hi or not 0 <= b.lo < 63:
-        raise TypeError("a shift is of an integer by a constant")
-    return Int(a.lo >> b.lo, a.hi >> b.lo)
+    if not (isinstance(a, Int) and isinstance(b, Int)) or not 0 <= b.lo <= b.hi < 63:
+        raise TypeError("a shift to the right is of an integer by 0 to 62")
+    shifted = [end >> amount for end in (a.lo, a.hi) for amount in (b.lo, b.hi)]
+    return _hull(*shifted)
 
 
 def _popcount(a: Scalar) -> Scalar:
@@ -102,13 +103,21 @@ def _assume(a: Scalar, lo: Scalar, hi: Scalar) -> Scalar:
 
 
 def _divided(a: Scalar, b: Scalar) -> Scalar:
+    if isinstance(a, Int) and isinstance(b, Int):
+        if a.lo < 0 or b.lo < 1:
+            raise TypeError("a quotient is of an integer that is not negative by a positive one")
+        return Int(a.lo // b.hi, a.hi // b.lo)
+    return _floats(a, b)
+
+
+def _floats(a: Scalar, b: Scalar) -> Scalar:
     if not isinstance(a, Float) or a != b:
         raise TypeError("operands must be floats of one type")
     return a
 
 
 def _fused(a: Scalar, b: Scalar, c: Scalar) -> Scalar:
-    return _divided(_divided(a, b), c)
+    return _floats(_floats(a, b), c)
 
 
 def _root(a: Scalar) -> Scalar:
@@ -165,6 +174,8 @@ def _floor_of(a: Array) -> Array:
 
 
 def _divide(a: Array, b: Array) -> Array:
+    if a.dtype.kind != "f":
+        return np.floor_divide(a, b)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.divide(a, b)
 
@@ -235,6 +246,7 @@ PRIMITIVES: dict[str, Primitive] = {
     # The product modulo 2^32.
     "mul_wrap": Primitive(_wrapping, np.multiply, "et_mul_wrap_{w}({0}, {1})"),
     "fma": Primitive(_fused, fused_multiply_add, "et_fma_{w}({0}, {1}, {2})"),
+    # Of integers, of which neither is negative, the whole quotient.
     "div": Primitive(_divided, _divide, "({0} / {1})"),
     "sqrt": Primitive(_root, _root_of, "et_sqrt_{w}({0})"),
     # The greatest integer ≤ {0}, held within ±2^24; 0 for NaN.

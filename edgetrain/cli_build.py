@@ -126,7 +126,7 @@ def setting(text: str) -> tuple[str, str]:
 @click.option(
     "--precision",
     metavar="P",
-    help="fp32 or fp16 of a float model; int8: 8-bit weights learn as they are.",
+    help="fp32 or fp16 of a float model; of a quantised one int8, or integer: no floats at all.",
 )
 @click.option(
     "--latent",

@@ -32,6 +32,7 @@ from edgetrain.compiler.program_file import (
 from edgetrain.compiler.rules import Learning, Rule, find_rule
 from edgetrain.compiler.rules.learned import with_learned
 from edgetrain.compiler.rules.parameters import with_parameters
+from edgetrain.compiler.rules.registry import INTEGER
 from edgetrain.compiler.types import Float
 from edgetrain.costs import entry_multiplications
 from edgetrain.executor import evaluate
@@ -185,7 +186,7 @@ def _precision(model: ImportedModel, wanted: str | None) -> str:
             f"a float model does not compute in {wanted}",
             remedy="train it quantised (Brevitas), or give fp32 or fp16",
         )
-    if wanted in (None, own) or (wanted, own) == ("int8", "w8a8"):
+    if wanted in (None, own, INTEGER) or (wanted, own) == ("int8", "w8a8"):
         return wanted or own
     raise InputError(
         f"the model is quantised as {own}, not {wanted}",

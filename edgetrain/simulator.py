@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Value, check_array
 from edgetrain.compiler.layout import storage_dtype
+from edgetrain.compiler.ops.fixed_loss import LOSS_FRACTION
 from edgetrain.compiler.program import Entry, Program
 from edgetrain.compiler.types import Float, Int
 from edgetrain.executor import CHUNK, NestExecutor, Tensor
@@ -123,7 +124,7 @@ class Simulator:
         if all(entry.name != "train_step" for entry in self.program.entries):
             raise InputError("the program does not learn", remedy="compile it with learn='sgd'")
         (loss,) = self.run("train_step", np.asarray(x), np.asarray(target))
-        return float(loss)
+        return float(loss) if loss.dtype.kind == "f" else float(loss) * 2.0**-LOSS_FRACTION
 
     def _elements(self, entry: Entry, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         """`inputs` in the types of the device; what it refuses, changing nothing, is refused."""

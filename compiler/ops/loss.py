@@ -20,6 +20,8 @@ from edgetrain.compiler.expr import (
     sub,
 )
 from edgetrain.compiler.nest import Nest, Out, Read, elementwise, fold, reduction
+from edgetrain.compiler.ops import fixed_loss
+from edgetrain.compiler.ops.fixed_loss import FixedBuild
 from edgetrain.compiler.ops.functions import exp_of_negative, log, sigmoid
 from edgetrain.compiler.ops.registry import Example, register
 from edgetrain.compiler.types import FLOAT32, Int, TensorType
@@ -34,12 +36,14 @@ SCALAR = TensorType((), FLOAT32)
 class Loss:
     """`build(builder, outputs, target)` → (loss, its gradient by the outputs).
 
-    `classifies`: the target is a class index; otherwise a vector like the outputs.
+    `classifies`: the target is a class index; otherwise a vector like the outputs.  `fixed` builds
+    it without floats, where it can.
     """
 
     name: str
     classifies: bool
     build: "Callable[[GraphBuilder, Value, Value], tuple[Value, Value]]"
+    fixed: "FixedBuild | None" = None
 
     def target_type(self, outputs: TensorType) -> TensorType:
         """The type of the target for a network with these outputs."""
@@ -76,7 +80,7 @@ def exp_shifted(z: TensorType, m: TensorType) -> Nest:
 @register("sum", lambda rng: _vector(rng))
 def total_of(z: TensorType) -> Nest:
     """y = Σ_n z[n]."""
-    return reduction((Dim("n", z.shape[0]),), "add", lambda z: z, 0.0, z=z)
+    return reduction((Dim("n", z.shape[0]),), "add", lambda z: z, 0, z=z)
 
 
 def _label_example(rng: Generator) -> Example:
@@ -165,31 +169,42 @@ def _labelled_pair(rng: Generator) -> Example:
     return Example((label, z, z))
 
 
-def _violation(n: Dim, at: Expr, each: Expr, picked: Expr) -> Expr:
+def _violation(n: Dim, at: Expr, each: Expr, picked: Expr, margin: float) -> Expr:
     """By how much class n comes too near to the labelled one, 0 for that class itself."""
-    margin = add(sub(each, picked), 1.0)
-    return select(eq(n, at), _zero(), maximum(margin, 0.0))
+    excess = add(sub(each, picked), margin)
+    zero = lift(0, excess.type)
+    return select(eq(n, at), zero, maximum(excess, zero))
 
 
 @register("hinge", _labelled_pair)
-def hinge(label: TensorType, z: TensorType, again: TensorType) -> Nest:
-    """y = Σ_{n≠label} max(0, 1 + z[n] − z[label]); z is given twice, once for z[label]."""
+def hinge(label: TensorType, z: TensorType, again: TensorType, *, margin: float = 1.0) -> Nest:
+    """y = Σ_{n≠label} max(0, margin + z[n] − z[label]); z is given twice, once for z[label].
+
+    The margin of integers is one of them.
+    """
     n = Dim("n", z.shape[0])
     at, each = Read("label", (), label), Read("z", (n,), z)
     picked = Read("picked", (at.value,), again)
-    total = fold("add", _violation(n, at.value, each.value, picked.value), _zero(), n.size)
-    out = Out("y", (), FLOAT32, total.result, total)
+    term = _violation(n, at.value, each.value, picked.value, margin)
+    total = fold("add", term, lift(0, term.type), n.size)
+    out = Out("y", (), total.type, total.result, total)
     return Nest((("n", n.size),), (at, each, picked), (out,))
 
 
 @register("hinge_active", _labelled_pair)
-def hinge_active(label: TensorType, z: TensorType, again: TensorType) -> Nest:
-    """y[n] = 1 where class n violates the margin, else 0; z is given twice."""
+def hinge_active(
+    label: TensorType, z: TensorType, again: TensorType, *, margin: float = 1.0
+) -> Nest:
+    """y[n] = 1 where class n violates the margin, else 0; z is given twice.
+
+    The margin of integers is one of them.
+    """
     n = Dim("n", z.shape[0])
     at, each = Read("label", (), label), Read("z", (n,), z)
     picked = Read("picked", (at.value,), again)
-    violated = lt(0.0, _violation(n, at.value, each.value, picked.value))
-    body = select(violated, _one(), _zero())
+    violation = _violation(n, at.value, each.value, picked.value, margin)
+    violated = lt(lift(0, violation.type), violation)
+    body = select(violated, lift(1, z.scalar), lift(0, z.scalar))
     return Nest((("n", n.size),), (at, each, picked), (Out("y", ("n",), body.type, body),))
 
 
@@ -249,9 +264,9 @@ def _binary_cross_entropy(b: "GraphBuilder", z: "Value", label: "Value") -> "tup
 LOSSES = {
     loss.name: loss
     for loss in (
-        Loss("cross-entropy", True, _cross_entropy),
+        Loss("cross-entropy", True, _cross_entropy, fixed_loss.cross_entropy),
         Loss("mse", False, _mean_squared_error),
-        Loss("hinge", True, _hinge),
+        Loss("hinge", True, _hinge, fixed_loss.hinge),
         Loss("bce", True, _binary_cross_entropy),
     )
 }

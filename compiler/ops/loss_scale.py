@@ -34,7 +34,10 @@ _FLAG = TensorType((), BOOL)
 
 
 def _scale_example(rng: Generator) -> Example:
-    return Example((TensorType((int(rng.integers(1, 40)),), FLOAT32), _NUMBER))
+    shape = (int(rng.integers(1, 40)),)
+    if rng.random() < 0.3:
+        return Example((TensorType(shape, Int(-(2**15), 2**15)), TensorType((), Int(0, 2**15))))
+    return Example((TensorType(shape, FLOAT32), _NUMBER))
 
 
 @register("scale_by", _scale_example)

@@ -1,19 +1,20 @@
 """From accumulators to the integers of the next layer."""
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from edgetrain.compiler.expr import Dim, Expr, add, clamp, le, lift, lt, mul, select, shift_right
 from edgetrain.compiler.nest import Nest, Out, Read, axes, elementwise, fold
 from edgetrain.compiler.ops.registry import Example, register
-from edgetrain.compiler.types import FLOAT32, Int, TensorType
+from edgetrain.compiler.types import FLOAT32, Float, Int, TensorType
 
 if TYPE_CHECKING:
     from edgetrain.compiler.graph import GraphBuilder, Node, Value
 
-Limits: TypeAlias = tuple[tuple[int, int], ...]
+Array: TypeAlias = NDArray[Any]
 
 
 def _threshold_example(rng: Generator) -> Example:
@@ -31,10 +32,18 @@ def _threshold_gradient(
 ) -> "tuple[Value | None, ...]":
     """Straight through, within the limits."""
     x, _ = node.inputs
-    limits = np.array(node.attributes["limits"], np.int64)
-    slope = np.array(node.attributes["slope"], np.float32)
-    operands = (b.constant(column) for column in (*limits.T, slope))
-    return b.apply("straight_through", d, x, *operands), None
+    lo, hi = np.array(node.attributes["limits"], np.int64).T
+    return _passed(b, d, x, lo, hi, np.array(node.attributes["slope"])), None
+
+
+def _passed(
+    b: "GraphBuilder", d: "Value", x: "Value", lo: Array, hi: Array, slope: Array
+) -> "Value":
+    """d·slope where lo ≤ x < hi; an integer d stays d there, and counts another unit."""
+    columns = [lo, hi]
+    if isinstance(d.type.scalar, Float):
+        columns.append(slope.astype(np.float32))
+    return b.apply("straight_through", d, x, *map(b.constant, columns))
 
 
 @register("threshold", _threshold_example, _threshold_gradient)
@@ -66,21 +75,25 @@ def threshold(
 def _straight_example(rng: Generator) -> Example:
     n = int(rng.integers(1, 30))
     floats, integers = TensorType((n,), FLOAT32), TensorType((n,), Int(-300, 500))
+    if rng.random() < 0.3:
+        return Example((integers,) * 4)
     return Example((floats, integers, integers, integers, floats))
 
 
 @register("straight_through", _straight_example)
 def straight_through(
-    d: TensorType, x: TensorType, lo: TensorType, hi: TensorType, slope: TensorType
+    d: TensorType, x: TensorType, lo: TensorType, hi: TensorType, slope: TensorType | None = None
 ) -> Nest:
-    """dx[n] = d[n]·slope[n] where lo[n] ≤ x[n] < hi[n], else 0; all (N).
+    """dx[n] = d[n]·slope[n], or d[n], where lo[n] ≤ x[n] < hi[n], else 0; all (N).
 
     The gradient of a staircase as if it were the line through it (Bengio et al., "Estimating or
     propagating gradients through stochastic neurons for conditional computation", 2013).
     """
 
-    def passed(d: Expr, x: Expr, lo: Expr, hi: Expr, slope: Expr) -> Expr:
-        return select(le(lo, x), select(lt(x, hi), mul(d, slope), 0.0), 0.0)
+    def passed(d: Expr, x: Expr, lo: Expr, hi: Expr, slope: Expr | None = None) -> Expr:
+        back = d if slope is None else mul(d, slope)
+        zero = lift(0, back.type)
+        return select(le(lo, x), select(lt(x, hi), back, zero), zero)
 
     return elementwise(axes(d.shape), passed, d=d, x=x, lo=lo, hi=hi, slope=slope)
 
@@ -106,10 +119,8 @@ def _requantise_gradient(
     factor, start = (np.asarray(array, object) for array in arrays)
     shift, within = node.attributes["shift"], node.attributes["within"]
     edges = ((level << shift) - start for level in (within.lo, within.hi + 1))
-    held = (np.clip(-(-edge // factor), -(2**62), 2**62).astype(np.int64) for edge in edges)
-    slope = (factor / 2**shift).astype(np.float32)
-    operands = [b.constant(array) for array in (*held, slope)]
-    return b.apply("straight_through", d, x, *operands), None, None
+    lo, hi = (np.clip(-(-edge // factor), -(2**62), 2**62).astype(np.int64) for edge in edges)
+    return _passed(b, d, x, lo, hi, factor / 2**shift), None, None
 
 
 @register("requantise", _requantise_example, _requantise_gradient)

@@ -36,7 +36,7 @@ def _constant(_step: Expr, _steps: int, _factor: float) -> Expr:
     return lift(1.0, FLOAT32)
 
 
-def _whole_periods(step: Expr, steps: int) -> Expr:
+def whole_periods(step: Expr, steps: int) -> Expr:
     """⌊step / steps⌋, by a multiplication and a shift that are exact for all of 31 bits."""
     shift = 31 + (steps - 1).bit_length()
     return shift_right(mul(step, 2**shift // steps + 1), shift)
@@ -48,7 +48,7 @@ def _step(step: Expr, steps: int, factor: float) -> Expr:
         return select(lt(step, steps), lift(1.0, FLOAT32), 0.0)
     # Beyond these bits every power of a factor below one is zero in FLOAT32.
     bits = (int(105 / -log(factor)) + 1).bit_length() if factor < 1 else 0
-    exponent = minimum(_whole_periods(step, steps), 2**bits - 1)
+    exponent = minimum(whole_periods(step, steps), 2**bits - 1)
     result: Expr = lift(1.0, FLOAT32)
     for i in range(bits):
         is_set = eq(bit_and(shift_right(exponent, i), 1), 1)

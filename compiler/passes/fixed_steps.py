@@ -18,7 +18,7 @@ PRODUCT_BITS = 30
 class FixedSteps:
     """v ← quantise(v·unit − rate·(x dᵀ)), for integers v and x, becomes v ← v + (x qᵀ >> shift)
     with q = −rate·d/unit in units of 2^-shift, an integer a column; rounded as it was.  What is
-    deployed of v follows, where q is not 0.
+    deployed of v follows, where q is not 0.  So does v ← v + (x qᵀ >> shift) as it is.
 
     Not exact: q is rounded before it meets x.
     """
@@ -32,7 +32,7 @@ class FixedSteps:
         factors: dict[Value, Value] = {}
         nodes: list[Node] = []
         for node in graph.nodes:
-            step = _step(node, makers)
+            step = _step(node, makers) or _integer_step(node, makers)
             if step is not None:
                 nodes += step
                 factors[node.outputs[0]] = step[-1].inputs[2]
@@ -82,6 +82,17 @@ def _step(node: Node, makers: Mapping[Value, Node]) -> list[Node] | None:
     operands = (v, x, q, *counter)
     nodes.append(_node("step_fixed", operands, node.outputs[0], shift=shift, **chance))
     return nodes
+
+
+def _integer_step(node: Node, makers: Mapping[Value, Node]) -> list[Node] | None:
+    """What `node`, a move of weights by an outer product, becomes; None if it is something else."""
+    if node.op not in ("move_fixed", "move_fixed_stochastic"):
+        return None
+    v, g, *counter = node.inputs
+    maker = makers.get(g)
+    if maker is None or maker.op != "outer":
+        return None
+    return [_node("step_fixed", (v, *maker.inputs, *counter), *node.outputs, **node.attributes)]
 
 
 def _node(op: str, inputs: tuple[Value, ...], output: Value, **attributes: Any) -> Node:

@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 
 from edgetrain.compiler.expr import Dim, Expr, Local, subexpressions, substitute
 from edgetrain.compiler.graph import Graph, Node
+from edgetrain.compiler.layout import storage_dtype
 from edgetrain.compiler.nest import Nest, Read
 from edgetrain.compiler.passes.base import narrows
+from edgetrain.compiler.types import Int, Scalar
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,7 @@ def _fuse(producer: Node, consumer: Node) -> Node | None:
     others = [r for i, r in enumerate(consumer.nest.reads) if i != position]
     fold = out.fold
     if fold is not None:
-        # An epilogue of another type would keep a vector unit from the whole fold.
-        if len(consumer.nest.outs) != 1 or consumer.nest.outs[0].type != fold.type:
+        if len(consumer.nest.outs) != 1 or not _ends(fold.type, consumer.nest.outs[0].type):
             return None
         fold = replace(fold, term=substitute(fold.term, ours), init=substitute(fold.init, ours))
     nest = Nest(
@@ -88,6 +89,16 @@ def _fuse(producer: Node, consumer: Node) -> Node | None:
     )
     inputs = tuple(v for i, v in enumerate(consumer.inputs) if i != position)
     return Node(consumer.op, nest, (*inputs, *producer.inputs), consumer.outputs)
+
+
+def _ends(fold: Scalar, epilogue: Scalar) -> bool:
+    """Whether an epilogue of this type is worth it: one of another type keeps a vector unit from
+    the whole fold, but spares memory where a sum of integers becomes narrower."""
+    return fold == epilogue or (
+        isinstance(fold, Int)
+        and isinstance(epilogue, Int)
+        and storage_dtype(epilogue).itemsize < storage_dtype(fold).itemsize
+    )
 
 
 def _moved(read: Read, local: str, replacing: Mapping[Expr, Expr]) -> Read:

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from edgetrain.compiler.autodiff import differentiate
+from edgetrain.compiler.autodiff import backward, differentiate
 from edgetrain.compiler.batch import mean, over_batch
 from edgetrain.compiler.graph import Graph, GraphBuilder, Node, State, Value
 from edgetrain.compiler.learnable import Doubles
@@ -143,6 +143,12 @@ class Sample:
         steps = self.b.apply("quantise", by, *vector, factor=factor, within=FURTHEST)
         return self.b.apply("move", value, steps)
 
+    def backward(
+        self, b: GraphBuilder, node: Node, d: Value, needed: tuple[bool, ...]
+    ) -> Sequence[Value | None]:
+        """The gradients by the operands of `node`, of that by its result."""
+        return backward(b, node, d, needed)
+
     def gradients(
         self, run: Run, seeds: Mapping[Value, Value], also: Collection[Value] = ()
     ) -> dict[Value, Value]:
@@ -155,7 +161,13 @@ class Sample:
             saved = None if value in ends else self._saved.get(value)
             return value if saved is None else saved.restored(self.b)
 
-        found = differentiate(self.b, run.nodes, ends, [run[value] for value in wrt], remembered)
+        def through(
+            b: GraphBuilder, node: Node, d: Value, needed: tuple[bool, ...]
+        ) -> Sequence[Value | None]:
+            inputs, outputs = (tuple(map(remembered, vs)) for vs in (node.inputs, node.outputs))
+            return self.backward(b, replace(node, inputs=inputs, outputs=outputs), d, needed)
+
+        found = differentiate(self.b, run.nodes, ends, [run[value] for value in wrt], through)
         return {value: found[run[value]] for value in wrt if run[value] in found}
 
 
@@ -239,10 +251,10 @@ def _of_batch(
 ) -> tuple[GraphBuilder, Value, Mapping[Parameter, Value]]:
     """The builder, the loss and the gradients by parameters' real numbers of all samples."""
     if isinstance(found, Slopes):
-        b, loss, slopes = _over_samples(sample, found.loss, found.slopes)
+        b, loss, slopes = over_samples(sample, found.loss, found.slopes)
         return b, loss, found.along(b, slopes)
     pairs = [_by_numbers(sample, key, gradient) for key, gradient in found.gradients.items()]
-    b, loss, sums = _over_samples(sample, found.loss, [gradient for _, gradient in pairs])
+    b, loss, sums = over_samples(sample, found.loss, [gradient for _, gradient in pairs])
     return b, loss, {key: total for (key, _), total in zip(pairs, sums, strict=True)}
 
 
@@ -258,7 +270,7 @@ def descend(
     return learn(infer, how, estimate, descent(how), any_float=half, target=target)
 
 
-def _over_samples(
+def over_samples(
     sample: Sample, loss: Value, summed: Sequence[Value]
 ) -> tuple[GraphBuilder, Value, Sequence[Value]]:
     """A builder with the step on a batch, the mean of `loss`, and the sums of `summed`; states keep

@@ -1,13 +1,14 @@
 """Gradient descent with momentum: m ← momentum·m + g; w ← w − rate·(m + decay·w)."""
 
 from edgetrain.compiler.graph import Graph, GraphBuilder, Value
+from edgetrain.compiler.rules.integer import learn_in_integers
 from edgetrain.compiler.rules.learner import back_propagation, learn
 from edgetrain.compiler.rules.network import Network
 from edgetrain.compiler.rules.optimiser import Update, learning_rate, zeros_like
-from edgetrain.compiler.rules.registry import PRECISIONS, Learning, register
+from edgetrain.compiler.rules.registry import INTEGER, PRECISIONS, Learning, register
 
 
-@register("momentum", precisions=PRECISIONS)
+@register("momentum", precisions=(*PRECISIONS, INTEGER))
 def momentum(infer: Network, how: Learning) -> Graph:
     """Back-propagation and gradient descent with momentum; one more state a parameter.
 
@@ -25,4 +26,6 @@ def momentum(infer: Network, how: Learning) -> Graph:
 
         return update
 
+    if how.family == INTEGER:
+        return learn_in_integers(infer, how, back_propagation, momentum=True)
     return learn(infer, how, back_propagation, optimiser)

@@ -18,7 +18,10 @@ MOST_SAMPLES = 4096
 """In a batch."""
 
 PRECISIONS = ("fp32", "fp16", "quantised")
-"""Families of precisions; the last is that of all networks of integers."""
+"""Families of precisions in which gradients are floats; the last is that of all networks of
+integers."""
+INTEGER = "integer"
+"""The precision, and its family, without any float."""
 LATENTS = ("int16", "int8", "fp16")
 _QUANTISED = re.compile(r"w[1-8]a[1-8]|int8")
 ROUNDINGS = ("nearest", "stochastic")
@@ -69,7 +72,8 @@ class Learning:
     network what it is, as w2a2 for weights and activations of two bits, or int8, which is w8a8
     without latents finer than the weights.  None is what the network is.  `latent` says what its
     weights are before they are rounded, int16, int8 or fp16, and with `scaled_gradients` (the
-    default) they learn as the real numbers that they stand for would.
+    default) they learn as the real numbers that they stand for would.  With integer, for a
+    quantised network too, losses, gradients and updates are integers as well.
     `loss_scale` of fp16: a power of two by which gradients are computed larger than they are, or
     dynamic (the default), where it is found while learning.  `rounding` of its parameters: nearest,
     or stochastic, up or down by random numbers of `seed` such that the mean is right; by default
@@ -140,7 +144,7 @@ class Learning:
     @property
     def family(self) -> str:
         """That of its precision."""
-        return self.precision if self.precision in ("fp32", "fp16") else "quantised"
+        return self.precision if self.precision in ("fp32", "fp16", INTEGER) else "quantised"
 
     @property
     def latents(self) -> str:
@@ -161,10 +165,11 @@ class Learning:
         return "dynamic" if self.loss_scale == "dynamic" else float(self.loss_scale)
 
     def _check_precision(self) -> None:
-        known = (None, "fp32", "fp16")
+        known = (None, "fp32", "fp16", INTEGER)
         if self.precision not in known and not _QUANTISED.fullmatch(str(self.precision)):
             raise InputError(
-                f"unknown precision {self.precision!r}", remedy="known: fp32, fp16, w2a2 …, int8"
+                f"unknown precision {self.precision!r}",
+                remedy="known: fp32, fp16, w2a2 …, int8, integer",
             )
         if self.latent not in (None, *LATENTS):
             raise InputError(
@@ -174,6 +179,17 @@ class Learning:
             raise InputError(
                 "int8 keeps no weights but those of 8 bits", remedy="give --precision w8a8"
             )
+        if self.precision == INTEGER:
+            self._check_integers()
+
+    def _check_integers(self) -> None:
+        if self.latents == "fp16":
+            raise InputError("integer has no latents of fp16", remedy="give int16 or int8")
+        if self.loss_entry.fixed is None:
+            able = ", ".join(loss.name for loss in LOSSES.values() if loss.fixed)
+            raise InputError(f"the loss {self.loss} needs floats", remedy=f"in integer: {able}")
+        if self.decay:
+            raise InputError("integer has no weight decay", remedy="leave out --decay")
 
     def _check_scale(self) -> None:
         try:
@@ -209,7 +225,7 @@ class Learning:
                 f"activations cannot be saved as {self.save_activations!r}",
                 remedy=f"known: {', '.join(SAVED)}",
             )
-        if self.save_activations and self.precision is not None and self.family == "quantised":
+        if self.save_activations and self.precision not in (None, "fp32", "fp16"):
             raise InputError(
                 "a quantised network's activations have few bits already",
                 remedy="leave out --save-activations, or make it a float one with --dequantise",

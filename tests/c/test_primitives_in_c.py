@@ -32,6 +32,8 @@ TYPES: tuple[Scalar, ...] = (
     FLOAT16,
 )
 AMOUNTS = (0, 1, 7, 31, 32, 40, 62)
+SECOND: dict[str, tuple[Scalar, ...]] = {"shr": (Int(0, 62),), "div": (Int(1, 2**31 - 1),)}
+"""Further types of the second operand."""
 ENDS = (-(2**63), -(2**31), -(2**31) - 1, -1, 2**31 - 1, 2**31, 2**32, 2**63 - 1)
 
 
@@ -65,7 +67,8 @@ def primitive_graph(name: str) -> tuple[Graph, list[Array]]:
         dims.append((dim.name, count))
         amounts = AMOUNTS if name in ("shl", "shr") else AMOUNTS[2:3]
         candidates: list[Expr] = [Const(c, Int(c, c)) for c in amounts if position == 1]
-        for number, scalar in enumerate(TYPES):
+        types = (*TYPES, *SECOND.get(name, ())) if position == 1 else TYPES
+        for number, scalar in enumerate(types):
             drawn = values(scalar, count)
             kind = TensorType((count,), scalar)
             read = Read(f"x{position}_{number}", (dim,), kind)

@@ -51,6 +51,8 @@ def _multiply(a: Number, b: Number) -> Number:
 
 
 def _divide(a: Number, b: Number) -> Number:
+    if isinstance(a, int) and isinstance(b, int):
+        return a // b
     if b != 0 or math.isnan(a) or math.isnan(b):
         return a / b if b != 0 else math.nan
     return math.nan if a == 0 else math.copysign(math.inf, a) * math.copysign(1, b)

@@ -38,7 +38,7 @@ INTEGERS = [
 ]
 SMALL = [Int(lo, hi) for lo in range(-3, 4) for hi in range(lo, 4)]
 OPS = sorted(PRIMITIVES)
-FLOATS_ONLY = {"fma", "div", "sqrt", "floor", "bits", "widen", "narrow"}
+FLOATS_ONLY = {"fma", "sqrt", "floor", "bits", "widen", "narrow"}
 OF_INTEGERS = [op for op in OPS if op not in FLOATS_ONLY]
 
 
@@ -152,7 +152,7 @@ def test_the_corners_of_floats(op: str, bits: int) -> None:
     assert bool(taken) == (op not in integers_only and of_one_type.get(op, bits) == bits)
 
 
-@pytest.mark.parametrize("op", ["add", "sub", "mul", "min", "max", "shl", "shr"])
+@pytest.mark.parametrize("op", ["add", "sub", "mul", "min", "max", "shl", "shr", "div"])
 def test_the_range_of_a_result_is_tight(op: str) -> None:
     for operands, kind in signatures(op, list(SMALL)):
         ends = [range(t.lo, t.hi + 1) for t in operands if isinstance(t, Int)]
@@ -176,7 +176,8 @@ REFUSED: list[tuple[str, tuple[Scalar, ...]]] = [
     ("shl", (BOOL, Int(1, 2))),
     ("shl", (BOOL, Int(-1, -1))),
     ("shl", (Int(0, 2), Int(62, 62))),
-    ("shr", (BOOL, Int(0, 1))),
+    ("shr", (BOOL, Int(-1, 1))),
+    ("shr", (BOOL, Int(0, 63))),
     ("shr", (FLOAT32, Int(1, 1))),
     ("popcount", (Int(-1, 1),)),
     ("popcount", (Int(0, 2**32),)),
@@ -184,6 +185,7 @@ REFUSED: list[tuple[str, tuple[Scalar, ...]]] = [
     ("assume", (FLOAT32, BOOL, BOOL)),
     ("fma", (FLOAT32, FLOAT32, Float(16))),
     ("div", (BOOL, BOOL)),
+    ("div", (Int(-1, 1), Int(1, 1))),
     ("sqrt", (Float(16),)),
     ("sqrt", (BOOL,)),
     ("floor", (Float(16),)),

@@ -12,7 +12,7 @@ from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.ops.loss import LOSSES
 from edgetrain.compiler.ops.schedule import SCHEDULES
 from edgetrain.compiler.rules import RULES, Learning
-from edgetrain.compiler.rules.registry import LATENTS, ROUNDINGS
+from edgetrain.compiler.rules.registry import INTEGER, LATENTS, ROUNDINGS
 from edgetrain.compiler.rules.saved import SAVED
 from edgetrain.pipeline import FP16_FEATURES, Program, compile_model, write_project
 from edgetrain.verify import VerifyReport, verify
@@ -27,6 +27,9 @@ SIZES = ((9, 2), (7, 5, 3), (16, 8, 4), (25, 12, 6, 3), (18, 33, 5))
 ACTIVATIONS = ("Relu", "LeakyRelu", "Sigmoid", "Tanh", "Identity")
 FIXED: dict[str, Any] = {"rate": 2.0**-6, "schedule_steps": 20, "warmup": 3}
 """Fields of Learning that are the same in every case."""
+
+BITS = {"int8": "w8a8", INTEGER: "w4a4"}
+"""Of the networks of precisions that are not called by them."""
 
 RUNNABLE = tuple(b for b in all_boards() if b.qemu is not None or b.architecture == "host")
 FLOATS = {"f16", "fma16", "f32", "fma32", "mve-fp", "rvv", "rvv-fp16"}
@@ -49,7 +52,7 @@ FACTORS: dict[str, Sequence[Any]] = {
     "decay": (0.0, 0.01),
     "schedule": tuple(SCHEDULES),
     "batch": (1, 3),
-    "precision": ("fp32", "fp16", "w2a2", "w4a2", "int8"),
+    "precision": ("fp32", "fp16", "w2a2", "w4a2", "int8", INTEGER),
     "latent": LATENTS,
     "loss_scale": (1.0, 128.0, "dynamic"),
     "rounding": ROUNDINGS,
@@ -138,9 +141,10 @@ def compile_case(case: Case, scratch: Path) -> Program:
     if case["precision"] in ("fp32", "fp16"):
         write_mlp(path, weights, biases, case["activation"])
         return compile_model(path, case["board"], learn=case["rule"], how=learning(case))
-    write_quantised_mlp(path, weights, biases, case["precision"].replace("int8", "w8a8"))
+    precision: str = case["precision"]
+    write_quantised_mlp(path, weights, biases, BITS.get(precision, precision))
     how = learning(case)
-    if case["precision"] != "int8":
+    if precision not in BITS:
         # One layer has no activations of its own, hence another name.
         how = replace(how, precision=None)
     return compile_model(path, case["board"], learn=case["rule"], how=how)

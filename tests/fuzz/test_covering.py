@@ -8,6 +8,7 @@ import pytest
 
 from edgetrain.board import load_board
 from edgetrain.compiler.rules import RULES
+from edgetrain.compiler.rules.registry import INTEGER
 from edgetrain.pipeline import FP16_FEATURES
 from tests.fuzz.cases import (
     FACTORS,
@@ -52,7 +53,7 @@ def test_the_cases_are_few_and_cover_what_they_say() -> None:
     on_boards = {(case["board"], case["precision"]) for case in met}
     for board in RUNNABLE:
         halves = {"fp16"} if FP16_FEATURES.issubset(board.features) else set()
-        for family in {"fp32", "quantised"} | halves:
+        for family in {"fp32", "quantised", INTEGER} | halves:
             assert (arithmetic(board), family) in on_boards
 
 

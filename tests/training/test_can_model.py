@@ -11,7 +11,7 @@ import pytest
 
 from edgetrain.board import load_board
 from edgetrain.compiler.rules import RULES, Learning
-from edgetrain.compiler.rules.registry import LATENTS
+from edgetrain.compiler.rules.registry import INTEGER, LATENTS
 from edgetrain.pipeline import CompileReport, Program, compile_model, write_project
 from edgetrain.verify import VerifyReport, verify
 from edgetrain.workloads import find_model
@@ -27,6 +27,18 @@ WAYS: list[tuple[str, dict[str, Any]]] = [
     *(("sgd", {"update": update}) for update in ("last", "biases", "w1[0:8]")),
     ("sgd", {"batch": 3}),
     ("adam", {"rounding": "stochastic"}),
+    ("sgd", {"precision": INTEGER}),
+]
+
+INTEGER_BOARDS = ("bbc_microbit", "mps2-an386", "qemu-rv32imc")
+"""Those on which it learns without floats too; the first has 16 KB."""
+INTEGER_WAYS: list[tuple[str, dict[str, Any]]] = [
+    *(("sgd", {"precision": INTEGER, "latent": "int8", **how}) for how in ({}, {"batch": 2})),
+    *(
+        (name, {"precision": INTEGER, "update": "last"})
+        for name, rule in sorted(RULES.items())
+        if INTEGER in rule.precisions
+    ),
 ]
 
 
@@ -40,9 +52,11 @@ def learning(rule: str, board: str, **how: Any) -> Program:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every way to learn on the board whose turn it is, or on every one."""
     if "way" in metafunc.fixturenames:
-        turns = cycle(BOARDS)
         every = metafunc.config.getoption("--every")
-        runs = [(way, board) for way in WAYS for board in (BOARDS if every else [next(turns)])]
+        runs = []
+        for ways, boards in ((WAYS, BOARDS), (INTEGER_WAYS, INTEGER_BOARDS)):
+            turns = cycle(boards)
+            runs += [(way, b) for way in ways for b in (boards if every else [next(turns)])]
         names = [f"{rule}-{'-'.join(map(str, how.values()))}-{b}" for (rule, how), b in runs]
         metafunc.parametrize(("way", "board"), runs, ids=names)
 

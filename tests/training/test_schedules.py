@@ -11,7 +11,7 @@ from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.expr import Dim
 from edgetrain.compiler.nest import Nest, Out, Read
 from edgetrain.compiler.ops import OPS
-from edgetrain.compiler.ops.schedule import MOST_STEPS, SCHEDULES, _whole_periods
+from edgetrain.compiler.ops.schedule import MOST_STEPS, SCHEDULES, whole_periods
 from edgetrain.compiler.rules import Learning
 from edgetrain.compiler.rules.step import COUNT
 from edgetrain.compiler.types import TensorType
@@ -52,13 +52,13 @@ def test_rates(schedule: str, steps: int, factor: float, warmup: int) -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 7, 10, 641, 2**16 - 1, 2**16 + 1, 10**6, MOST_STEPS])
-def test_whole_periods_are_exact_up_to_the_last_step(steps: int) -> None:
+def testwhole_periods_are_exact_up_to_the_last_step(steps: int) -> None:
     rng = np.random.default_rng(steps)
     drawn = rng.integers(0, COUNT.hi, 20000)
     near = np.minimum(drawn // steps * steps + rng.integers(-1, 2, len(drawn)), COUNT.hi)
     taken = np.concatenate([np.maximum(near, 0), drawn, [COUNT.hi, COUNT.hi - 1]])
     read = Read("t", (Dim("n", len(taken)),), TensorType((len(taken),), COUNT))
-    body = _whole_periods(read.value, steps)
+    body = whole_periods(read.value, steps)
     nest = Nest((("n", len(taken)),), (read,), (Out("y", ("n",), body.type, body),))
     (result,) = NestExecutor(nest, {})([Tensor(taken.astype(np.int32), False)])
     assert np.array_equal(result.array, taken // steps)

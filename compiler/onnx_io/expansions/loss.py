@@ -61,11 +61,11 @@ def squared_error_gradient(e: Emitter, node: Node, z: str, t: str) -> str:
 def _violations(e: Emitter, node: Node, label: str, z: str) -> str:
     """By how much each class comes too near to the labelled one, 0 for that class itself."""
     kind = node.inputs[1].type
-    zero, one = (e.number(value, kind.scalar) for value in (0, 1))
+    zero, margin = (e.number(v, kind.scalar) for v in (0, node.attributes.get("margin", 1)))
     picked = spread(e, node, 0, _picked(e, node, label, z))
-    margin = e.node("Add", e.node("Sub", z, picked), one)
-    wanted = is_label(e, node, 0, label, kind.shape[-1])
-    return e.node("Where", wanted, zero, e.node("Relu", margin))
+    excess = e.node("Add", e.node("Sub", z, picked), margin)
+    free = e.node("Or", is_label(e, node, 0, label, kind.shape[-1]), e.node("Less", excess, zero))
+    return e.node("Where", free, zero, excess)
 
 
 @expands("hinge")

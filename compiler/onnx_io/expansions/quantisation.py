@@ -25,7 +25,9 @@ def requantise(e: Emitter, node: Node, x: str, m: str, b: str) -> str:
 
 
 @expands("straight_through")
-def straight_through(e: Emitter, node: Node, d: str, x: str, lo: str, hi: str, slope: str) -> str:
+def straight_through(
+    e: Emitter, node: Node, d: str, x: str, lo: str, hi: str, slope: str | None = None
+) -> str:
     within = e.node("And", e.node("LessOrEqual", lo, x), e.node("Less", x, hi))
-    zero = e.number(0.0, node.inputs[0].type.scalar)
-    return e.node("Where", within, e.node("Mul", d, slope), zero)
+    zero = e.number(0, node.inputs[0].type.scalar)
+    return e.node("Where", within, d if slope is None else e.node("Mul", d, slope), zero)
