@@ -13,7 +13,7 @@ from tools.experiments.registry import EXPERIMENTS, Unit, units
 
 pytest.importorskip("torch", reason="experiments need `pip install 'edgetrain[train]'`")
 
-from tools.experiments import data, digits, learners, mnist, saved
+from tools.experiments import brevitas, data, digits, learners, mnist, saved
 from tools.experiments.__main__ import MODULES
 from tools.experiments.precisions import applicable
 
@@ -51,6 +51,12 @@ def test_a_slice_of_mnist(rule: str) -> None:
 def test_a_slice_of_mnist_in_two_bits(learner: str) -> None:
     case = {"learner": learner, "precision": "w2a2", "rule": "sgd", "samples": 800}
     assert EXPERIMENTS["mnist"].run(case, 1)["accuracy"] > 40
+
+
+@pytest.mark.parametrize("learner", ["device", "brevitas"])
+def test_a_slice_of_brevitas(data_dir: Path, learner: str) -> None:
+    case = {"learner": learner, "rate": 0.25, "samples": 160 * brevitas.BATCH}
+    assert EXPERIMENTS["brevitas"].run(case, 1)["accuracy"] > 50
 
 
 @pytest.mark.parametrize(

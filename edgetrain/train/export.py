@@ -13,11 +13,7 @@ from onnx import helper, numpy_helper
 from torch import nn
 
 from edgetrain.files import write_file
-
-with warnings.catch_warnings():
-    # Of optional packages that it would like.
-    warnings.simplefilter("ignore")
-    from brevitas.export import export_qonnx
+from edgetrain.train.quantisers import export_qonnx
 
 IR_VERSION = 10
 QONNX_DOMAIN = "qonnx.custom_op.general"
@@ -28,7 +24,7 @@ def to_qonnx(network: nn.Sequential, inputs: int) -> onnx.ModelProto:
 
     Brevitas' exporter leaves stack traces with absolute paths in the metadata: all of it goes.
     """
-    model = _export(network, inputs)
+    model = export(network, inputs)
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version = "edgetrain", ""
     del model.metadata_props[:]
@@ -49,8 +45,8 @@ def write_model(model: onnx.ModelProto, path: Path) -> None:
     write_file(path, bytes(model.SerializeToString(deterministic=True)))
 
 
-def _export(network: nn.Sequential, inputs: int) -> onnx.ModelProto:
-    """Brevitas' export, without what it prints."""
+def export(network: nn.Sequential, inputs: int) -> onnx.ModelProto:
+    """As Brevitas exports `network` in eval mode, batch 1, without what it prints."""
     buffer = io.BytesIO()
     logger = logging.getLogger("torch.onnx")
     level = logger.level

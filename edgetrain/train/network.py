@@ -5,7 +5,6 @@ Imports torch and brevitas at the top; import this module only where a training 
 
 import itertools
 import math
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-with warnings.catch_warnings():
-    # Of optional packages that it would like.
-    warnings.simplefilter("ignore")
-    import brevitas.nn as qnn
-    from brevitas.inject.enum import StatsOp
-    from brevitas.quant import Int8WeightPerTensorFloat, Uint8ActPerTensorFloat
+from edgetrain.train.quantisers import (
+    Int8WeightPerTensorFloat,
+    StatsOp,
+    Uint8ActPerTensorFloat,
+    qnn,
+)
 
 BATCH = 1024
 LEARNING_RATE = 4e-3

@@ -8,12 +8,12 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 import click
 
 from tools import docs_tables
-from tools.experiments import mnist, saved, store
+from tools.experiments import brevitas, mnist, saved, store
 from tools.experiments.page import curves
 from tools.experiments.registry import EXPERIMENTS, Result, Unit, units
 from tools.experiments.store import unit_key
 
-MODULES = (mnist, saved)
+MODULES = (mnist, brevitas, saved)
 """They enter the experiments."""
 
 

@@ -7,6 +7,7 @@ step, where the simulator, which takes the first steps beside it, takes thousand
 import ctypes
 import tempfile
 from collections.abc import Collection, Iterator
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,8 @@ def learn(
     pauses: Collection[int],
     simulated: int,
 ) -> Iterator[tuple[int, Device]]:
-    """Learns the samples `x` (steps, features), in the model file's own domain, and their targets.
+    """Learns the samples `x` (steps, features), in the model file's own domain, and their targets;
+    with a batch `x` is (steps, samples, features).
 
     After each number of steps in `pauses` it gives that number and the device as it is then.
     Raises ValueError where the device refuses a step, or where its state or its outputs differ from
@@ -102,9 +104,9 @@ def learn(
 
 
 def codes(program: Program, x: Array) -> Array:
-    """`x` as the device takes it."""
-    encoded = program.input_code.encode(x.reshape(len(x), -1))
-    return encoded.reshape(len(x), *program.input_code.type.shape)
+    """`x`, of features or of batches of them, as the device takes it."""
+    shape = program.input_code.type.shape
+    return program.input_code.encode(x.reshape(-1, prod(shape))).reshape(*x.shape[:-1], *shape)
 
 
 def _check(simulator: Simulator, device: Device, x: Array) -> None:
@@ -112,5 +114,6 @@ def _check(simulator: Simulator, device: Device, x: Array) -> None:
     differing = [n for n in expected if not np.array_equal(bits(expected[n]), bits(found[n]))]
     if differing:
         raise ValueError(f"simulator and device differ after {len(x)} steps: {differing}")
-    if not np.array_equal(simulator.infer(x), device.infer(x), equal_nan=True):
+    samples = x.reshape(-1, x.shape[-1])
+    if not np.array_equal(simulator.infer(samples), device.infer(samples), equal_nan=True):
         raise ValueError(f"simulator and device differ in the outputs after {len(x)} steps")

@@ -1,7 +1,6 @@
 """Who learns MNIST: the program of a device, and PyTorch beside it, from the same weights."""
 
 import tempfile
-import warnings
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -14,15 +13,10 @@ from edgetrain.compiler.rules import Learning
 from edgetrain.networks import Floats
 from edgetrain.pipeline import Program, compile_model
 from edgetrain.train.network import TwoBitWeight
+from edgetrain.train.quantisers import Int8WeightPerTensorFloat, Uint8ActPerTensorFloat, qnn
 from tools.experiments import device
 from tools.experiments.digits import Digits
 from tools.experiments.precisions import PRECISIONS, initial_weights, model
-
-with warnings.catch_warnings():
-    # Of optional packages that it would like.
-    warnings.simplefilter("ignore")
-    import brevitas.nn as qnn
-    from brevitas.quant import Int8WeightPerTensorFloat, Uint8ActPerTensorFloat
 
 BOARD: Final = "mps3-an547"
 """Whose sums the device keeps: it has every precision."""

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import Final
 
-from tools.experiments.page import curves, mnist, saved
+from tools.experiments.page import brevitas, curves, mnist, saved
 
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "mnist": mnist.table,
     "mnist_curves": curves.images,
+    "brevitas": brevitas.table,
     "saved_activations": saved.table,
 }
