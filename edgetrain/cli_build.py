@@ -78,7 +78,7 @@ def setting(text: str) -> tuple[str, str]:
 @click.option("--learn", metavar="RULE", help="The device learns by it: see `edgetrain rules`.")
 @click.option(
     "--loss",
-    type=click.Choice(["cross-entropy", "mse", "hinge", "bce"]),
+    type=click.Choice(["cross-entropy", "mse", "hinge", "bce", "multilabel"]),
     default="cross-entropy",
     show_default=True,
     help="What learning minimises.",

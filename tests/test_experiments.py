@@ -15,6 +15,7 @@ pytest.importorskip("torch", reason="experiments need `pip install 'edgetrain[tr
 
 from tools.experiments import brevitas, data, digits, learners, mnist, saved
 from tools.experiments.__main__ import MODULES
+from tools.experiments.can import benign, drift, vehicle
 from tools.experiments.precisions import applicable
 
 UNIT = Unit("mnist", {"rule": "sgd", "samples": 1}, 0)
@@ -144,7 +145,9 @@ def test_the_committed_results_are_of_committed_code() -> None:
     assert records.keys() <= known
     assert [key for key, record in records.items() if "+" in record.commit] == []
     assert [key for key, record in records.items() if record.result.get("differ")] == []
-    assert {module.__name__ for module in MODULES} >= {mnist.__name__, saved.__name__}
+    assert {module.__name__ for module in MODULES} >= {
+        module.__name__ for module in (mnist, saved, drift, vehicle, benign)
+    }
 
 
 def test_the_curves_show_the_committed_results() -> None:

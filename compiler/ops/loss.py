@@ -24,7 +24,7 @@ from edgetrain.compiler.ops import fixed_loss
 from edgetrain.compiler.ops.fixed_loss import FixedBuild
 from edgetrain.compiler.ops.functions import exp_of_negative, log, sigmoid
 from edgetrain.compiler.ops.registry import Example, register
-from edgetrain.compiler.types import FLOAT32, Int, TensorType
+from edgetrain.compiler.types import FLOAT32, Float, Int, TensorType
 
 if TYPE_CHECKING:
     from edgetrain.compiler.graph import GraphBuilder, Value
@@ -230,35 +230,47 @@ def _hinge(b: "GraphBuilder", z: "Value", label: "Value") -> "tuple[Value, Value
     return b.apply("hinge", label, z, z), b.apply("hinge_gradient", label, active, count)
 
 
-def _target(n: Dim, at: Expr) -> Expr:
-    """The one-hot label; a single output is the probability of class 1."""
+def _target_example(rng: Generator) -> Example:
+    return _pair(rng) if rng.integers(2) else _labelled_example(rng)
+
+
+def _target(n: Dim, given: Expr) -> Expr:
+    """The one-hot label, or the vector's own number; a single output is the probability of class
+    1."""
+    if isinstance(given.type, Float):
+        return given
     wanted = n if n.size > 1 else lift(1)
-    return select(eq(wanted, at), _one(), _zero())
+    return select(eq(wanted, given), _one(), _zero())
 
 
-@register("binary_cross_entropy", _labelled_example)
-def binary_cross_entropy(label: TensorType, z: TensorType) -> Nest:
-    """y = Σ_n max(z, 0) − z·t + log(1 + exp(−|z|)), t the one-hot label; sigmoid is within."""
+@register("binary_cross_entropy", _target_example)
+def binary_cross_entropy(target: TensorType, z: TensorType) -> Nest:
+    """y = Σ_n max(z, 0) − z·t + log(1 + exp(−|z|)), t a vector or the one-hot label; sigmoid is
+    within."""
     n = Dim("n", z.shape[0])
 
-    def term(label: Expr, z: Expr) -> Expr:
+    def term(target: Expr, z: Expr) -> Expr:
         size = maximum(z, mul(z, -1.0))
         soft = log(add(exp_of_negative(mul(size, -1.0)), 1.0))
-        return add(sub(maximum(z, 0.0), mul(z, _target(n, label))), soft)
+        return add(sub(maximum(z, 0.0), mul(z, _target(n, target))), soft)
 
-    return reduction((n,), "add", term, 0.0, label=label, z=z)
+    return reduction((n,), "add", term, 0.0, target=target, z=z)
 
 
-@register("binary_cross_entropy_gradient", _labelled_example)
-def binary_cross_entropy_gradient(label: TensorType, z: TensorType) -> Nest:
+@register("binary_cross_entropy_gradient", _target_example)
+def binary_cross_entropy_gradient(target: TensorType, z: TensorType) -> Nest:
     """dz[n] = sigmoid(z[n]) − t[n]."""
     n = Dim("n", z.shape[0])
-    return elementwise((n,), lambda label, z: sub(sigmoid(z), _target(n, label)), label=label, z=z)
+
+    def residual(target: Expr, z: Expr) -> Expr:
+        return sub(sigmoid(z), _target(n, target))
+
+    return elementwise((n,), residual, target=target, z=z)
 
 
-def _binary_cross_entropy(b: "GraphBuilder", z: "Value", label: "Value") -> "tuple[Value, Value]":
-    loss = b.apply("binary_cross_entropy", label, z)
-    return loss, b.apply("binary_cross_entropy_gradient", label, z)
+def _binary_cross_entropy(b: "GraphBuilder", z: "Value", target: "Value") -> "tuple[Value, Value]":
+    loss = b.apply("binary_cross_entropy", target, z)
+    return loss, b.apply("binary_cross_entropy_gradient", target, z)
 
 
 LOSSES = {
@@ -268,5 +280,6 @@ LOSSES = {
         Loss("mse", False, _mean_squared_error),
         Loss("hinge", True, _hinge, fixed_loss.hinge),
         Loss("bce", True, _binary_cross_entropy),
+        Loss("multilabel", False, _binary_cross_entropy),
     )
 }

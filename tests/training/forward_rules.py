@@ -58,6 +58,8 @@ def loss_of(loss: str, z: Array, target: Any) -> float:
         return float(margins.sum() - margins[target])
     if loss == "bce":
         return float(np.logaddexp(0, z).sum() - z[target])
+    if loss == "multilabel":
+        return float((np.logaddexp(0, z) - z * target).sum())
     return float(np.log(np.exp(z - z.max()).sum()) - (z[target] - z.max()))
 
 

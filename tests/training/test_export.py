@@ -41,7 +41,8 @@ def samples(
         x = rng.normal(0, 1, (*shape, features)).astype(np.float32)
         target: Any = rng.integers(SIZES[-1], size=shape)
         if not LOSSES[loss].classifies:
-            target = rng.normal(0, 1, (*shape, SIZES[-1])).astype(np.float32)
+            draw = rng.random if loss == "multilabel" else rng.standard_normal
+            target = draw((*shape, SIZES[-1])).astype(np.float32)
         drawn.append((x, target))
     return drawn
 

@@ -28,7 +28,7 @@ def compiled(directory: Path, sizes: Any = SIZES, **how: Any) -> Program:
 
 
 CASES: list[dict[str, Any]] = [
-    *({"loss": loss} for loss in ("cross-entropy", "mse", "hinge", "bce")),
+    *({"loss": loss} for loss in ("cross-entropy", "mse", "hinge", "bce", "multilabel")),
     *({"activation": name} for name in ("Relu", "LeakyRelu", "Sigmoid", "Identity")),
     {"batch": 3},
     {"options": {"pairs": 3}},

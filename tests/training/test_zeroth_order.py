@@ -34,7 +34,7 @@ def compiled(directory: Path, sizes: Any = SIZES, **how: Any) -> Program:
 
 def draw(rng: np.random.Generator, loss: str, batch: int, sizes: Any = SIZES) -> tuple[Any, Any]:
     x = rng.normal(0, 1, (batch, sizes[0])).astype(np.float32)
-    if loss == "mse":
+    if loss in ("mse", "multilabel"):
         return x, rng.normal(0, 1, (batch, sizes[-1])).astype(np.float32)
     return x, rng.integers(0, sizes[-1], batch)
 

@@ -9,11 +9,12 @@ import click
 
 from tools import docs_tables
 from tools.experiments import brevitas, mnist, saved, store
+from tools.experiments.can import benign, costs, drift, vehicle
 from tools.experiments.page import curves
 from tools.experiments.registry import EXPERIMENTS, Result, Unit, units
 from tools.experiments.store import unit_key
 
-MODULES = (mnist, brevitas, saved)
+MODULES = (mnist, brevitas, saved, drift, vehicle, benign, costs)
 """They enter the experiments."""
 
 

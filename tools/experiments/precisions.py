@@ -37,6 +37,8 @@ PRECISIONS: Final = {
     "int8": Precision("quantised", (8, 8), {"precision": "int8"}),
     "w2a2, latents of fp16": Precision("quantised", (2, 2), {"latent": "fp16"}, ("sgd",)),
     "w2a2, latents of int8": Precision("quantised", (2, 2), {"latent": "int8"}, ("sgd",)),
+    "w2a2, no floats": Precision("integer", (2, 2), {"precision": "integer"}),
+    "w8a8, no floats": Precision("integer", (8, 8), {"precision": "integer"}),
     "int8, unscaled gradients": Precision(
         "quantised", (8, 8), {"precision": "int8", "scaled_gradients": False}, ("sgd",)
     ),

@@ -3,7 +3,7 @@
 from edgetrain.compiler.graph import Node
 from edgetrain.compiler.onnx_io.emitter import Emitter, element_type
 from edgetrain.compiler.onnx_io.expansions.registry import expands, is_label, spread, total
-from edgetrain.compiler.types import Scalar
+from edgetrain.compiler.types import Float, Scalar
 
 
 def _picked(e: Emitter, node: Node, label: str, z: str) -> str:
@@ -86,17 +86,21 @@ def hinge_gradient(e: Emitter, node: Node, label: str, active: str, count: str) 
     return e.node("Where", wanted, e.node("Neg", spread(e, node, 2, count)), active)
 
 
-@expands("binary_cross_entropy")
-def binary_cross_entropy(e: Emitter, node: Node, label: str, z: str) -> str:
+def _wanted(e: Emitter, node: Node, target: str) -> str:
+    """The vector that the outputs' probabilities shall be: the target, or the one-hot label."""
     kind = node.inputs[1].type
+    if isinstance(node.inputs[0].type.scalar, Float):
+        return target
+    return _one_hot(e, is_label(e, node, 0, target, kind.shape[-1]), kind.scalar)
+
+
+@expands("binary_cross_entropy")
+def binary_cross_entropy(e: Emitter, node: Node, target: str, z: str) -> str:
     soft = e.node("Softplus", e.node("Neg", e.node("Abs", z)))
-    wanted = _one_hot(e, is_label(e, node, 0, label, kind.shape[-1]), kind.scalar)
-    linear = e.node("Sub", e.node("Relu", z), e.node("Mul", z, wanted))
+    linear = e.node("Sub", e.node("Relu", z), e.node("Mul", z, _wanted(e, node, target)))
     return total(e, e.node("Add", linear, soft))
 
 
 @expands("binary_cross_entropy_gradient")
-def binary_cross_entropy_gradient(e: Emitter, node: Node, label: str, z: str) -> str:
-    kind = node.inputs[1].type
-    wanted = _one_hot(e, is_label(e, node, 0, label, kind.shape[-1]), kind.scalar)
-    return e.node("Sub", e.node("Sigmoid", z), wanted)
+def binary_cross_entropy_gradient(e: Emitter, node: Node, target: str, z: str) -> str:
+    return e.node("Sub", e.node("Sigmoid", z), _wanted(e, node, target))

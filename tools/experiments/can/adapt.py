@@ -1,10 +1,12 @@
 """A network that goes on learning as a device has it, from where its training on the host ended."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+import onnx
 from numpy.typing import NDArray
 
 from edgetrain.compiler.rules import Learning
@@ -18,17 +20,22 @@ from tools.experiments.store import CODE
 BOARD: Final = "mps2-an386"
 SIMULATED: Final = 100
 """The steps that the simulator takes too."""
-RATES: Final = tuple(2.0**-power for power in (14, 12, 10, 8, 6))
 
 Outputs = Callable[[Features], NDArray[Any]]
 """Of a network, (n, outputs)."""
+
+
+@lru_cache(maxsize=8)
+def _exported(network: Any) -> onnx.ModelProto:
+    """`network`, which nothing changes any more, as QONNX."""
+    return to_qonnx(network, inputs=network[0].in_features)
 
 
 def program(network: Any, how: Learning, board: str = BOARD) -> Program:
     """Of a torch network of binary inputs, which learns by plain SGD."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch, "net.onnx")
-        write_model(to_qonnx(network, inputs=network[0].in_features), path)
+        write_model(_exported(network), path)
         return compile_model(path, board, learn="sgd", how=how)
 
 
@@ -52,6 +59,6 @@ def adapt(
     return learned.infer
 
 
-def best_rate(name: str, cost: Callable[[float], float]) -> float:
+def best_rate(name: str, cost: Callable[[float], float], rates: Sequence[float]) -> float:
     """The rate of least `cost`, of equals the least: found once, for all of that name."""
-    return cached(f"rate-{name}", lambda: min(sorted(RATES), key=cost), CODE)
+    return cached(f"rate-{name}", lambda: min(sorted(rates), key=cost), CODE)

@@ -2,7 +2,7 @@
 
 from functools import partial
 from statistics import mean
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,8 @@ from tools.experiments.can.adapt import Outputs, adapt, best_rate
 from tools.experiments.can.recall import Scores, alarms
 from tools.experiments.can.traffic import Exam, Stream
 from tools.experiments.registry import Result
+
+RATES: Final = tuple(2.0**-power for power in (14, 12, 10, 8, 6))
 
 learn = partial(adapt, loss="cross-entropy")
 
@@ -30,7 +32,7 @@ def rate_for(name: str, network: Any, stream: Stream, update: str) -> float:
         kinds = {kind: scores[late.kinds == kind] for kind in np.unique(late.kinds)}
         return -mean(alarms(kinds.pop("normal"), kinds)["1e-03"].values())
 
-    return best_rate(f"{name}-{update}", loss)
+    return best_rate(f"{name}-{update}", loss, RATES)
 
 
 def margin(outputs: NDArray[Any]) -> Scores:

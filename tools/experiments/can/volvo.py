@@ -51,15 +51,16 @@ def stream(seed: int) -> Stream:
 
 
 @cache
-def exam(chosen_on: Seconds = ADAPTATION) -> Exam:
-    """The test part: without attacks, and the attack frames of eight copies under fresh attacks."""
+def exam(chosen_on: Seconds | None = None) -> Exam:
+    """The test part: without attacks, and the attack frames of eight copies under fresh attacks.
+    The threshold is chosen on the adaptation part, unless another is given."""
 
     def make() -> dict[str, Features]:
         copies = [attack_frames(copy, table()) for copy in attacked_copies(traffic(TEST))]
         return {kind: np.concatenate([copy[kind] for copy in copies]) for kind in KINDS}
 
     attacks = cached("volvo-injected", make, CODE)
-    return Exam(clean_features(chosen_on), clean_features(TEST), attacks)
+    return Exam(clean_features(chosen_on or ADAPTATION), clean_features(TEST), attacks)
 
 
 @cache

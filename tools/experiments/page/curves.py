@@ -52,12 +52,13 @@ class Figure:
 def figures() -> Iterator[Figure]:
     """All of them."""
     for (precision,), records in grouped(chosen("mnist", learner="device"), "precision").items():
+        rules = grouped(records, "rule").items()
         lines = [
             _line(rule, [record.result["curve"] for record in of_rule])
-            for (rule,), of_rule in grouped(records, "rule").items()
+            for (rule,), of_rule in rules
         ]
-        title = f"MNIST, {precision}"
-        yield Figure(f"mnist-{precision}", title, "samples", "accuracy, %", tuple(lines))
+        name = f"mnist-{precision.replace(',', '').replace(' ', '-')}"
+        yield Figure(name, f"MNIST, {precision}", "samples", "accuracy, %", tuple(lines))
 
 
 def _line(label: str, curves: list[list[tuple[float, float]]]) -> Line:
