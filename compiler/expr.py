@@ -194,7 +194,7 @@ def bit_xor(a: Operand, b: Operand) -> Expr:
     return apply("xor", a, b)
 
 
-def shift_left(a: Operand, amount: int) -> Expr:
+def shift_left(a: Operand, amount: Operand) -> Expr:
     return apply("shl", a, amount)
 
 

@@ -72,9 +72,9 @@ def _and(a: Scalar, b: Scalar) -> Scalar:
 
 
 def _shift_left(a: Scalar, b: Scalar) -> Scalar:
-    if not (isinstance(a, Int) and isinstance(b, Int)) or b.lo != b.hi or not 0 <= b.lo < 63:
-        raise TypeError("a shift is of an integer by a constant")
-    return Int(a.lo << b.lo, a.hi << b.lo)
+    if not (isinstance(a, Int) and isinstance(b, Int)) or not 0 <= b.lo <= b.hi < 63:
+        raise TypeError("a shift is of an integer by 0 to 62")
+    return _hull(*(end << amount for end in (a.lo, a.hi) for amount in (b.lo, b.hi)))
 
 
 def _shift_right(a: Scalar, b: Scalar) -> Scalar:

@@ -121,7 +121,8 @@ def _has(program: Program, phase: str) -> bool:
 def own_samples(program: Program, network: ReferenceNetwork, entry: str, calls: int) -> Reference:
     """`calls` calls of `entry` on the network's samples in order, over and over, as simulated."""
     labels = (np.asarray(label, np.uint8) for label in cycle(network.labels))
-    pairs = islice(zip(cycle(network.samples), labels, strict=False), calls)
+    samples = cycle(program.input_code.encode(network.samples))
+    pairs = islice(zip(samples, labels, strict=False), calls)
     inputs = [pair[: len(program.entry(entry).inputs)] for pair in pairs]
     return simulate_calls(program, {entry: inputs})
 

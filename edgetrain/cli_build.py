@@ -126,7 +126,8 @@ def setting(text: str) -> tuple[str, str]:
 @click.option(
     "--precision",
     metavar="P",
-    help="fp32 or fp16 of a float model; of a quantised one int8, or integer: no floats at all.",
+    help="fp32 or fp16 of a float model.  Of a quantised one, int8: 8-bit weights learn as they "
+    "are; pow2: weights become 0 and powers of two; integer: no floats at all.",
 )
 @click.option(
     "--latent",

@@ -12,13 +12,15 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from edgetrain.compiler.learnable import nearest_power_code, powers_of
 from edgetrain.compiler.rules import Learning
+from edgetrain.compiler.types import Int
 
 Floats = NDArray[np.float32]
 
 _IR_VERSION = 10
 _OPSET = 17
-_NAME = re.compile(r"mlp((?:-[1-9]\d{0,2}){2,})-(fp32|fp16|w[2-8]a[2-8])")
+_NAME = re.compile(r"mlp((?:-[1-9]\d{0,2}){2,})-(fp32|fp16|(?:w[2-8]|pow2)a[2-8])")
 _QONNX = "qonnx.custom_op.general"
 _SAMPLES = 10
 
@@ -104,7 +106,8 @@ class ReferenceNetwork:
     the number of outputs.  ReLU between the layers.  In fp16 each number is rounded to FLOAT16,
     and nothing is scaled.  In wNaM weights have N bits and activations M; of two bits the weights
     are −1, 0 or 1 times what the layer's greatest number may be, and of more their step is half of
-    that, a quarter …; the step of activations is 2/2^M, of the input 2^-7.
+    that, a quarter …; the step of activations is 2/2^M, of the input 2^-7.  pow2aM is w8aM whose
+    weights learn as 0 and powers of two, and are such steps from the start.
     """
 
     sizes: tuple[int, ...]
@@ -124,7 +127,7 @@ class ReferenceNetwork:
     def learning(self) -> Learning:
         """Cross-entropy, one sample a step; fp16 without a loss scale: no step is skipped."""
         if self.bits is not None:
-            return Learning(rate=2.0**-6)
+            return Learning(rate=2.0**-6, precision="pow2" if self._powers else None)
         if self.precision == "fp16":
             return Learning(rate=2.0**-7, precision="fp16", loss_scale=1)
         return Learning(loss="cross-entropy", rate=0.01)
@@ -150,9 +153,10 @@ class ReferenceNetwork:
     @property
     def bits(self) -> Bits | None:
         """None of a float network."""
-        if not self.precision.startswith("w"):
+        if self.precision in ("fp32", "fp16"):
             return None
-        weights, activations = int(self.precision[1]), int(self.precision[3])
+        weights = 8 if self._powers else int(self.precision[1])
+        activations = int(self.precision[-1])
         steps = tuple(_scale(rows) * 2.0 ** (2 - weights) for rows in self.sizes[:-1])
         widths = (weights,) * len(steps)
         return Bits(widths, activations, 2.0**-7, steps, 2.0 ** (1 - activations))
@@ -165,13 +169,21 @@ class ReferenceNetwork:
         shapes = [(_SAMPLES, self.sizes[0]), *pairwise(self.sizes)]
         for place, (rows, columns) in enumerate(shapes):
             drawn = np.fromiter(islice(draws, rows * columns), np.float32, rows * columns)
-            scale = _scale(rows) if place else 1.0
-            arrays.append(self._rounded(drawn.reshape(rows, columns) * np.float32(scale)))
+            scale = np.float32(_scale(rows) if place else 1.0)
+            if place and self._powers:
+                # Of steps: there are 64 up to what the greatest number may be.
+                codes = nearest_power_code(drawn.astype(np.float64) * 64, Int(-7, 7))
+                drawn = (powers_of(codes) / 64).astype(np.float32)
+            arrays.append(self._rounded(drawn.reshape(rows, columns) * scale))
         return arrays
 
     def _rounded(self, array: Floats) -> Floats:
         """As the precision has it, in FLOAT32."""
         return array.astype(np.float16).astype(np.float32) if self.precision == "fp16" else array
+
+    @property
+    def _powers(self) -> bool:
+        return self.precision.startswith("pow2")
 
 
 def reference_network(name: str) -> ReferenceNetwork | None:

@@ -126,7 +126,8 @@ def compile_model(
     features = frozenset(target.features)
     how = how or Learning()
     learnable = learn is not None or state is not None
-    imported = import_model(model, dequantise=dequantise, learnable=learnable)
+    powers = how.precision == "pow2"
+    imported = import_model(model, dequantise=dequantise, learnable=learnable, powers=powers)
     if state is not None:
         graph, quantisation = with_learned(imported.graph, imported.quantisation, state)
         imported = replace(imported, graph=graph, quantisation=quantisation)
@@ -186,7 +187,7 @@ def _precision(model: ImportedModel, wanted: str | None) -> str:
             f"a float model does not compute in {wanted}",
             remedy="train it quantised (Brevitas), or give fp32 or fp16",
         )
-    if wanted in (None, own, INTEGER) or (wanted, own) == ("int8", "w8a8"):
+    if wanted in (None, own, "pow2", INTEGER) or (wanted, own) == ("int8", "w8a8"):
         return wanted or own
     raise InputError(
         f"the model is quantised as {own}, not {wanted}",

@@ -58,13 +58,13 @@ def compile_project(
     which as many learn as fit (see `fit_update`; the stack is counted where an image is built).
 
     `precision`, fp32 or fp16, is that of all numbers of a float model; of fp16, `loss_scale` is a
-    power of two or `dynamic`, the default.  A quantised model is what it is, as w2a2; while it
-    learns, its weights are kept as `latent` numbers of int16, int8 or fp16 too, and with the
-    precision integer neither gradients nor steps are floats.  `rounding` is that of the parameters:
-    `nearest`, or `stochastic` by random numbers.  A float model keeps its activations for the
-    backward pass as `save_activations` of int8, int4 or int2, if that is given.  `seed` is that of
-    all random numbers; with the `mask` small only weights of small size learn; `options` are the
-    rule's own (`edgetrain rules`).
+    power of two or `dynamic`, the default.  A quantised model is what it is, as w2a2, or pow2, with
+    its weights rounded to 0 and powers of two; while it learns, its weights are kept as `latent`
+    numbers of int16, int8 or fp16 too, and with the precision integer neither gradients nor steps
+    are floats.  `rounding` is that of the parameters: `nearest`, or `stochastic` by random numbers.
+    A float model keeps its activations for the backward pass as `save_activations` of int8, int4 or
+    int2, if that is given.  `seed` is that of all random numbers; with the `mask` small only
+    weights of small size learn; `options` are the rule's own (`edgetrain rules`).
 
     `dequantise` makes a quantised model a float one (a CAN detector without its front end).
     `state` is a file that `export_state` wrote: the model as the device has learned it.

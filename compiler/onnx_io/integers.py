@@ -2,12 +2,14 @@
 
 from fractions import Fraction
 from math import gcd, lcm
+from typing import Any
 
 import numpy as np
 
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import GraphBuilder, Value
 from edgetrain.compiler.interface import OutputCode
+from edgetrain.compiler.learnable import nearest_power_code, power_codes
 from edgetrain.compiler.onnx_io.exact import (
     Affine,
     Chain,
@@ -58,10 +60,15 @@ def accumulate(
     if anywhere is not None:
         products = [code * weight for code in (lo, hi) for weight in (anywhere.lo, anywhere.hi)]
         within = Int(len(x.weights) * min(0, *products), len(x.weights) * max(0, *products))
-    operands = [x.source, builder.constant(x.weights, anywhere)]
+    how: dict[str, Any] = {"within": within}
+    stored, levels = x.weights, anywhere
+    if x.powers:
+        levels = power_codes(anywhere or Int(int(x.weights.min()), int(x.weights.max())))
+        stored, how["powers"] = nearest_power_code(x.weights.astype(np.float64), levels), True
+    operands = [x.source, builder.constant(stored, levels)]
     if bias is not None:
         operands.append(builder.constant(np.array(bias, np.int64)))
-    accumulator = builder.apply("matmul", *operands, within=within)
+    accumulator = builder.apply("matmul", *operands, **how)
     ranges = zip(least.sum(axis=0).tolist(), most.sum(axis=0).tolist(), strict=True)
     return accumulator, list(ranges)
 
@@ -124,7 +131,7 @@ def _rising(x: Activation) -> Activation:
         (flip, *chain) if sign < 0 else chain
         for chain, sign in zip(x.chains, signs.tolist(), strict=True)
     )
-    return Activation(x.source, chains, weights * signs)
+    return Activation(x.source, chains, weights * signs, powers=x.powers)
 
 
 def _line(chain: Chain) -> tuple[Fraction, Fraction] | None:

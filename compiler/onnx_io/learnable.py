@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Value
 from edgetrain.compiler.interface import OutputCode
-from edgetrain.compiler.learnable import Doubles, Learnable, Quantisation
+from edgetrain.compiler.learnable import Doubles, Learnable, Quantisation, power_codes
 from edgetrain.compiler.onnx_io.exact import (
     Affine,
     Chain,
@@ -72,8 +72,8 @@ class LearnableReader(QuantisedReader):
     Raises InputError for a layer that cannot learn.
     """
 
-    def __init__(self, file: ModelFile) -> None:
-        super().__init__(file)
+    def __init__(self, file: ModelFile, *, powers: bool = False) -> None:
+        super().__init__(file, powers=powers)
         self.quantisation = Quantisation()
         self._layers = 0
 
@@ -164,8 +164,9 @@ class LearnableReader(QuantisedReader):
         sums, _ = accumulate(builder, x, anywhere=linear.latent.levels)
         weights = builder.nodes[-1].inputs[1]
         unit, latent = _units(linear.scale), linear.latent
+        levels = power_codes(latent.levels) if latent.powers else latent.levels
         learnable[weights] = Learnable(
-            f"w{number}", unit, latent.levels, latent.steps, latent.bipolar
+            f"w{number}", unit, levels, latent.steps, latent.bipolar, latent.powers
         )
         if _plain(x):
             return sums

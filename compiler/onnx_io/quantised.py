@@ -46,10 +46,11 @@ _NO_QUANTISER = "put a quantiser (QuantIdentity, Quant) before it"
 
 
 class QuantisedReader(Reader):
-    """Reads one file into a graph of integers."""
+    """Reads one file into a graph of integers; with `powers` weights become 0, ±1, ±2, ±4 …"""
 
-    def __init__(self, file: ModelFile) -> None:
+    def __init__(self, file: ModelFile, *, powers: bool = False) -> None:
         super().__init__(file)
+        self._powers = powers
         self.builder = GraphBuilder("infer")
         self._input_code: InputCode | None = None
         self._input: Value | None = None
@@ -201,6 +202,8 @@ class QuantisedReader(Reader):
             raise node.refuse("its input is not quantised", _NO_QUANTISER)
         if not isinstance(weights, Quantised):
             raise node.refuse("its second operand is no constant")
+        if self._powers:
+            weights = weights.in_powers()
         integers, scale = weights.integers, weights.scale
         if integers.ndim != 2 or integers.shape[0] != x.channels:
             raise node.refuse(f"weights {integers.shape} do not fit {x.channels} inputs")
@@ -217,6 +220,8 @@ class QuantisedReader(Reader):
             raise node.refuse(
                 "its inputs have different scales", "use one activation scale a layer"
             )
+        if self._powers and set(multiples) != {1}:
+            raise node.refuse("its inputs have different scales, not for pow2")
         step, offsets = common_unit(grid[1])
         sums = np.array(offsets, object) @ integers.astype(object) if any(offsets) else [0] * n
         column_scales = (np.broadcast_to(scale[0], (n,)) * alpha).tolist()
@@ -231,7 +236,7 @@ class QuantisedReader(Reader):
         linear = None
         if weights.latent is not None and unit and not any(offsets) and set(multiples) == {1}:
             linear = Linear(weights.latent, tuple(column_scales))
-        return Activation(x.source, chains, scaled, linear)
+        return Activation(x.source, chains, scaled, linear, self._powers)
 
     def _arithmetic(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
         left, right = operands

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetrain.compiler.graph import Value
+from edgetrain.compiler.learnable import nearest_power_code, power_codes, powers_of
 from edgetrain.compiler.onnx_io.exact import Affine, Chain
 from edgetrain.compiler.onnx_io.file import FileNode
 from edgetrain.compiler.types import Int
@@ -40,11 +41,13 @@ class Raw:
 @dataclass(frozen=True)
 class Latent:
     """Where a constant's integers come from: `steps`, the numbers in units of the scale, rounded to
-    the nearest of the `levels`, ties to even; `bipolar`: to −1 or, from 0 on, to 1."""
+    the nearest of the `levels`, ties to even; `bipolar`: to −1 or, from 0 on, to 1; `powers`: to
+    the nearest of 0, ±1, ±2, ±4 …"""
 
     steps: NDArray[np.float64]
     levels: Int
     bipolar: bool = False
+    powers: bool = False
 
     def transposed(self, axes: tuple[int, ...]) -> "Latent":
         return replace(self, steps=self.steps.transpose(axes))
@@ -64,6 +67,19 @@ class Quantised:
     def transposed(self, axes: tuple[int, ...]) -> "Quantised":
         latent = None if self.latent is None else self.latent.transposed(axes)
         return Quantised(self.integers.transpose(axes), self.scale.transpose(axes), latent)
+
+    def in_powers(self) -> "Quantised":
+        """With the nearest of 0, ±1, ±2, ±4 … for each integer, of what it was rounded from where
+        that is known; signs stay as they are."""
+        latent, steps = self.latent, self.integers.astype(np.float64)
+        levels = Int(min(0, int(self.integers.min())), max(0, int(self.integers.max())))
+        if latent is not None:
+            levels, steps = latent.levels, steps if latent.bipolar else latent.steps
+        codes = power_codes(levels)
+        if latent is not None:
+            lo, hi = powers_of(np.array([codes.lo, codes.hi])).tolist()
+            latent = replace(latent, levels=Int(lo, hi), powers=True)
+        return Quantised(powers_of(nearest_power_code(steps, codes)), self.scale, latent)
 
     def fractions(self, node: FileNode, length: int) -> list[Fraction]:
         """As of `Raw`."""
@@ -89,13 +105,15 @@ class Activation:
     """Per-sample reals: channel c is chains[c] of the integer N_c.
 
     N is `source`, or `source`·`weights` (K, N) where a linear layer awaits its quantiser; `linear`
-    is None where that layer cannot learn.
+    is None where that layer cannot learn; `powers`: its weights are 0 and powers of two, and
+    multiply by shifts.
     """
 
     source: Value
     chains: tuple[Chain, ...]
     weights: NDArray[np.int64] | None = None
     linear: Linear | None = None
+    powers: bool = False
 
     @property
     def channels(self) -> int:

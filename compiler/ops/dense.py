@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 from numpy.random import Generator
 
-from edgetrain.compiler.expr import Dim, Expr, lift, mul, product
+from edgetrain.compiler.expr import Dim, Expr, lift, mul, product, shift_left, shift_right
 from edgetrain.compiler.nest import Nest, Out, Read, fold
+from edgetrain.compiler.ops.powers import power_of, twice_times_power
 from edgetrain.compiler.ops.registry import Example, register
 from edgetrain.compiler.types import FLOAT32, Int, TensorType
 
@@ -21,6 +22,9 @@ def _example(rng: Generator) -> Example:
         return Example(tuple(kinds))
     bits = int(rng.integers(1, 9))
     x = Int(0, 2**bits - 1) if rng.random() < 0.5 else Int(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    if rng.random() < 0.3:
+        codes = Int(-int(rng.integers(1, 9)), int(rng.integers(8)))
+        return Example((TensorType((k,), x), TensorType((k, n), codes)), {"powers": True})
     half = 2 ** (int(rng.integers(2, 9)) - 1)
     return Example((TensorType((k,), x), TensorType((k, n), Int(-half, half - 1))))
 
@@ -28,18 +32,25 @@ def _example(rng: Generator) -> Example:
 def _matmul_gradient(
     b: "GraphBuilder", node: "Node", d: "Value", needed: tuple[bool, ...]
 ) -> "tuple[Value | None, ...]":
-    """dx = W·d, dW = x dᵀ, db = d."""
+    """dx = W·d, dW = x dᵀ, db = d; of powers of two dW is by what the codes stand for."""
     x, w, *_ = node.inputs
-    dx = b.apply("matmul_t", d, w) if needed[0] else None
+    how = {"powers": True} if node.attributes.get("powers", False) else {}
+    dx = b.apply("matmul_t", d, w, **how) if needed[0] else None
     dw = b.apply("outer", x, d) if needed[1] else None
     return (dx, dw, d)[: len(node.inputs)]
 
 
 @register("matmul", _example, _matmul_gradient)
 def matmul(
-    x: TensorType, w: TensorType, b: TensorType | None = None, *, within: Int | None = None
+    x: TensorType,
+    w: TensorType,
+    b: TensorType | None = None,
+    *,
+    within: Int | None = None,
+    powers: bool = False,
 ) -> Nest:
-    """y[n] = b[n] + Σ_k x[k]·w[k,n]; x (K), w (K, N), b (N) or absent.
+    """y[n] = b[n] + Σ_k x[k]·w[k,n]; x (K), w (K, N), b (N) or absent; with `powers` w are codes of
+    powers of two, by which integers x are shifted.
 
     `within`: every partial sum is known to lie in it, whatever the order (from the weights).
     """
@@ -51,27 +62,35 @@ def matmul(
     if b is not None:
         reads.append(Read("b", (n,), b))
         init = reads[-1].value
-    total = fold("add", mul(x_read.value, w_read.value), init, k_size, within)
-    return Nest(
-        (("n", n_size), ("k", k_size)),
-        tuple(reads),
-        (Out("y", ("n",), total.type, total.result, total),),
-    )
+    if powers:
+        twice = within and Int(2 * within.lo, 2 * within.hi)
+        term = twice_times_power(x_read.value, w_read.value)
+        total = fold("add", term, shift_left(init, 1), k_size, twice)
+        result = shift_right(total.result, 1)
+    else:
+        total = fold("add", mul(x_read.value, w_read.value), init, k_size, within)
+        result = total.result
+    dims = (("n", n_size), ("k", k_size))
+    return Nest(dims, tuple(reads), (Out("y", ("n",), result.type, result, total),))
 
 
 def _float_example(rng: Generator) -> Example:
     k, n = (int(v) for v in rng.integers(1, 40, 2))
     weights = FLOAT32 if rng.random() < 0.5 else Int(-2, 1)
-    return Example((TensorType((n,), FLOAT32), TensorType((k, n), weights)))
+    operands = TensorType((n,), FLOAT32), TensorType((k, n), weights)
+    powers = weights != FLOAT32 and rng.random() < 0.5
+    return Example(operands, {"powers": True} if powers else {})
 
 
 @register("matmul_t", _float_example)
-def matmul_t(d: TensorType, w: TensorType) -> Nest:
-    """y[k] = Σ_n d[n]·w[k,n]; d (N), w (K, N), w of integers or of what d is of."""
+def matmul_t(d: TensorType, w: TensorType, *, powers: bool = False) -> Nest:
+    """y[k] = Σ_n d[n]·w[k,n]; d (N), w (K, N), w of integers or of what d is of; with `powers` w
+    are codes of powers of two."""
     k_size, n_size = w.shape
     k, n = Dim("k", k_size), Dim("n", n_size)
     d_read, w_read = Read("d", (n,), d), Read("w", (k, n), w)
-    total = fold("add", product(d_read.value, w_read.value), lift(0, d.scalar), n_size)
+    weight = power_of(w_read.value) if powers else w_read.value
+    total = fold("add", product(d_read.value, weight), lift(0, d.scalar), n_size)
     out = Out("y", ("k",), total.type, total.result, total)
     return Nest((("k", k_size), ("n", n_size)), (d_read, w_read), (out,))
 

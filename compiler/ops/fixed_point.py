@@ -25,6 +25,7 @@ from edgetrain.compiler.expr import (
     widen,
 )
 from edgetrain.compiler.nest import Nest, Out, Read, axes, elementwise
+from edgetrain.compiler.ops.powers import nearest_power
 from edgetrain.compiler.ops.random import flat_index, random_bits
 from edgetrain.compiler.ops.registry import Example, register
 from edgetrain.compiler.types import FLOAT16, FLOAT32, Float, Int, TensorType
@@ -114,17 +115,29 @@ def _float(x: Expr) -> Expr:
 
 def _quantise_example(rng: Generator) -> Example:
     kind = FLOAT16 if rng.random() < 0.3 else FLOAT32
+    operands = _unit_example(rng, kind)
+    if rng.random() < 0.3:
+        return Example(operands, {"factor": 8.0, "within": Int(-5, 7), "powers": True})
     within = Int(-1, 1) if rng.random() < 0.5 else Int(-(2**15), 2**15 - 1)
-    return Example(_unit_example(rng, kind), {"factor": 8.0, "within": within})
+    return Example(operands, {"factor": 8.0, "within": within})
 
 
 @register("quantise", _quantise_example)
-def quantise(x: TensorType, u: TensorType | None = None, *, factor: float, within: Int) -> Nest:
+def quantise(
+    x: TensorType,
+    u: TensorType | None = None,
+    *,
+    factor: float,
+    within: Int,
+    powers: bool = False,
+) -> Nest:
     """y = the integer nearest to x·factor, times u[n] at index n of the last axis where that is
-    given; ties to even, held `within` a range of at most 24 bits."""
+    given; ties to even, held `within` a range of at most 24 bits; with `powers`, the code of the
+    nearest power of two (see `nearest_power`)."""
 
     def value(x: Expr, *units: Expr) -> Expr:
-        return nearest(_product(_float(x), factor, units), within)
+        scaled = _product(_float(x), factor, units)
+        return nearest_power(scaled, 0, within) if powers else nearest(scaled, within)
 
     return elementwise(axes(x.shape), value, x=x, u=u)
 
@@ -164,8 +177,11 @@ def quantise_stochastic(
     return elementwise(dims, value, x=x, step=step, u=u)
 
 
-def rounded_fixed(x: Expr, fraction: int, within: Int) -> Expr:
-    """The integer nearest to x/2^fraction, ties to even, held `within` a range."""
+def rounded_fixed(x: Expr, fraction: int, within: Int, *, powers: bool) -> Expr:
+    """The integer nearest to x/2^fraction, ties to even, held `within` a range; with `powers`, the
+    code of the nearest power of two."""
+    if powers:
+        return nearest_power(x, fraction, within)
     if fraction and within.hi - within.lo <= FEW_LEVELS:
         # So many comparisons are quicker.
         level: Expr = lift(within.lo)
@@ -182,15 +198,23 @@ def rounded_fixed(x: Expr, fraction: int, within: Int) -> Expr:
 
 def _levels_example(rng: Generator) -> Example:
     fraction = int(rng.choice([0, 1, 6, 14]))
-    kind = Int(-(3 << fraction), 3 << fraction)
-    return Example((TensorType(_shape(rng), kind),), {"fraction": fraction, "within": Int(-1, 1)})
+    kind, within = Int(-(3 << fraction), 3 << fraction), Int(-1, 1)
+    powers = rng.random() < 0.5
+    if powers:
+        kind, within = Int(-(30 << fraction), 90 << fraction), Int(-4, 7)
+    how = {"fraction": fraction, "within": within, "powers": powers}
+    return Example((TensorType(_shape(rng), kind),), how)
 
 
 @register("round_fixed", _levels_example)
-def round_fixed(x: TensorType, *, fraction: int, within: Int) -> Nest:
+def round_fixed(x: TensorType, *, fraction: int, within: Int, powers: bool = False) -> Nest:
     """y = the integer nearest to x/2^fraction, ties to even, held `within` a range, element by
-    element."""
-    return elementwise(axes(x.shape), lambda x: rounded_fixed(x, fraction, within), x=x)
+    element; with `powers`, the code of the nearest power of two (see `nearest_power`)."""
+
+    def value(x: Expr) -> Expr:
+        return rounded_fixed(x, fraction, within, powers=powers)
+
+    return elementwise(axes(x.shape), value, x=x)
 
 
 def _step_example(rng: Generator) -> Example:
@@ -245,12 +269,18 @@ def _moved_example(rng: Generator) -> Example:
 
 @register("round_moved", _moved_example)
 def round_moved(
-    q: TensorType, v: TensorType, old: TensorType, *, fraction: int, within: Int
+    q: TensorType,
+    v: TensorType,
+    old: TensorType,
+    *,
+    fraction: int,
+    within: Int,
+    powers: bool = False,
 ) -> Nest:
     """y[…,n] = what `round_fixed` makes of v, but old[…,n] where q[n] is 0; q (N)."""
 
     def value(q: Expr, v: Expr, old: Expr) -> Expr:
-        return select(eq(q, 0), old, rounded_fixed(v, fraction, within))
+        return select(eq(q, 0), old, rounded_fixed(v, fraction, within, powers=powers))
 
     return elementwise(axes(v.shape), value, q=q, v=v, old=old)
 

@@ -33,8 +33,9 @@ def with_learned(
         constants[value] = _fitting(value, name, state[name])
         if value in learnable and learnable[value].steps is not None:
             latent = state.get(f"{LATENT}{name}")
-            steps = state[name] if latent is None else _steps(latent, learnable[value])
-            learnable[value] = replace(learnable[value], steps=steps.astype(np.float64))
+            old = learnable[value]
+            steps = old.integers(state[name]) if latent is None else _steps(latent, old)
+            learnable[value] = replace(old, steps=steps.astype(np.float64))
     if not any(name in state for name in names.values()):
         known = ", ".join(names.values())
         raise InputError("the state holds no parameter of the model", remedy=f"it has {known}")

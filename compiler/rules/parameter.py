@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from edgetrain.compiler.graph import Array, GraphBuilder, Value
-from edgetrain.compiler.learnable import Doubles, Learnable
+from edgetrain.compiler.learnable import Doubles, Learnable, powers_of
 from edgetrain.compiler.rules.loss_scale import in_type
 from edgetrain.compiler.rules.step import step_counter
 from edgetrain.compiler.types import FLOAT32, Float, Int, Scalar
@@ -103,13 +103,20 @@ class QuantisedParameter(Parameter):
             return b.apply("sign", latent)
         within = self.learnable.levels
         if self.fraction is None:
-            return b.apply("quantise", latent, factor=1.0, within=within)
-        return b.apply("round_fixed", latent, fraction=self.fraction, within=within)
+            return b.apply("quantise", latent, factor=1.0, within=within, **self._levels)
+        return b.apply("round_fixed", latent, fraction=self.fraction, within=within, **self._levels)
 
     def deploy_number(self, b: GraphBuilder, number: Value) -> Value:
         if self.learnable.bipolar:
             return b.apply("sign", number)
-        return self._quantised(b, number, 1.0, self.learnable.levels, None)
+        vector, factor = as_operands(b, 1 / self.learnable.unit)
+        within = self.learnable.levels
+        return b.apply("quantise", number, *vector, factor=factor, within=within, **self._levels)
+
+    @property
+    def _levels(self) -> dict[str, Any]:
+        """Which of the integers, as an op takes it, where it is not all."""
+        return {"powers": True} if self.learnable.powers else {}
 
     def straight_through(self, b: GraphBuilder, gradient: Value) -> Value:
         # Of x dᵀ it is d that is scaled, before it meets x: a vector instead of a matrix.
@@ -134,8 +141,13 @@ class QuantisedParameter(Parameter):
 
 def bounds(learnable: Learnable) -> tuple[float, float]:
     """The least and the greatest number of units that a latent may count."""
-    margin = 0.0 if learnable.bipolar else 0.5
-    return learnable.levels.lo - margin, learnable.levels.hi + margin
+    lo, hi = learnable.levels.lo, learnable.levels.hi
+    if learnable.bipolar:
+        return lo, hi
+    if learnable.powers:
+        lo, hi = powers_of(np.array([lo, hi])).tolist()
+        return 1.5 * lo, 1.5 * hi
+    return lo - 0.5, hi + 0.5
 
 
 def as_operands(b: GraphBuilder, factors: Doubles) -> tuple[tuple[Value, ...], float]:
@@ -165,7 +177,7 @@ def latent_type(kind: str, learnable: Learnable) -> tuple[Scalar, int | None]:
     fraction = 0
     while max(-lo, hi) * 2 ** (fraction + 1) <= most:
         fraction += 1
-    if fraction == 0 and not learnable.bipolar:
+    if fraction == 0 and not (learnable.bipolar or learnable.powers):
         return learnable.levels, 0
     return Int(int(lo * 2**fraction), int(hi * 2**fraction)), fraction
 
@@ -173,18 +185,29 @@ def latent_type(kind: str, learnable: Learnable) -> tuple[Scalar, int | None]:
 def initial_latent(array: Any, learnable: Learnable, fraction: int | None) -> Any:
     """The numbers `learnable.steps` as latents, each where it rounds to its element of `array`."""
     assert learnable.steps is not None
-    if fraction == 0 and not learnable.bipolar:
-        return array
-    # So far from where the next level begins that the latents' own rounding does not matter.
-    scale = 2.0 ** (10 if fraction is None else fraction)
-    spacing = np.maximum(1, np.abs(array)) / scale if fraction is None else 1 / scale
-    margin = 0.5 - spacing
     lo, hi = bounds(learnable)
-    lowest = np.where(array == learnable.levels.lo, lo, array - margin)
-    greatest = np.where(array == learnable.levels.hi, hi, array + margin)
-    if learnable.bipolar:
-        lowest, greatest = np.where(array > 0, 0.0, lo), np.where(array > 0, hi, -1 / scale)
-    steps = np.clip(learnable.steps, lowest, greatest)
+    before, after = _edges(array, learnable)
     if fraction is None:
-        return steps.astype(np.float16)
-    return np.rint(steps * 2.0**fraction).astype(np.int64)
+        # So far from where the next level begins that the latents' own rounding does not matter.
+        spacing = 2.0**-10 * np.maximum(1, np.abs(learnable.integers(array)))
+        before, after = before + spacing, after - spacing
+    else:
+        before, after = np.floor(before * 2.0**fraction) + 1, np.ceil(after * 2.0**fraction) - 1
+        lo, hi = lo * 2**fraction, hi * 2**fraction
+    lowest = np.where(array == learnable.levels.lo, lo, before)
+    greatest = np.where(array == learnable.levels.hi, hi, after)
+    if fraction is None:
+        return np.clip(learnable.steps, lowest, greatest).astype(np.float16)
+    return np.clip(np.rint(learnable.steps * 2.0**fraction), lowest, greatest).astype(np.int64)
+
+
+def _edges(array: Any, learnable: Learnable) -> tuple[Any, Any]:
+    """Between which numbers each level of `array` is the nearest."""
+    if learnable.bipolar:
+        return np.minimum(array, 0), np.maximum(array, 0)
+    if not learnable.powers:
+        return array - 0.5, array + 0.5
+    size = np.abs(learnable.integers(array))
+    inner = np.where(size > 1, 0.75 * size, size - 0.5)
+    outer = np.maximum(1.5 * size, 0.5)
+    return np.where(array < 0, -outer, inner), np.where(array < 0, -inner, outer)

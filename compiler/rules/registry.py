@@ -23,7 +23,7 @@ integers."""
 INTEGER = "integer"
 """The precision, and its family, without any float."""
 LATENTS = ("int16", "int8", "fp16")
-_QUANTISED = re.compile(r"w[1-8]a[1-8]|int8")
+_QUANTISED = re.compile(r"w[1-8]a[1-8]|int8|pow2")
 ROUNDINGS = ("nearest", "stochastic")
 MASKS = ("small",)
 DEFAULT_LOSS = "cross-entropy"
@@ -70,10 +70,11 @@ class Learning:
 
     `precision`: fp32 or fp16, of the network's numbers, also where it only infers; of a quantised
     network what it is, as w2a2 for weights and activations of two bits, or int8, which is w8a8
-    without latents finer than the weights.  None is what the network is.  `latent` says what its
-    weights are before they are rounded, int16, int8 or fp16, and with `scaled_gradients` (the
-    default) they learn as the real numbers that they stand for would.  With integer, for a
-    quantised network too, losses, gradients and updates are integers as well.
+    without latents finer than the weights, or pow2, where its weights are rounded to 0 and ±2^k.
+    None is what the network is.  `latent` says what its weights are before they are rounded, int16,
+    int8 or fp16, and with `scaled_gradients` (the default) they learn as the real numbers that they
+    stand for would.  With integer, for a quantised network too, losses, gradients and updates are
+    integers as well.
     `loss_scale` of fp16: a power of two by which gradients are computed larger than they are, or
     dynamic (the default), where it is found while learning.  `rounding` of its parameters: nearest,
     or stochastic, up or down by random numbers of `seed` such that the mean is right; by default
@@ -169,7 +170,7 @@ class Learning:
         if self.precision not in known and not _QUANTISED.fullmatch(str(self.precision)):
             raise InputError(
                 f"unknown precision {self.precision!r}",
-                remedy="known: fp32, fp16, w2a2 …, int8, integer",
+                remedy="known: fp32, fp16, w2a2 …, int8, pow2, integer",
             )
         if self.latent not in (None, *LATENTS):
             raise InputError(

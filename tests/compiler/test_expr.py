@@ -173,7 +173,7 @@ REFUSED: list[tuple[str, tuple[Scalar, ...]]] = [
     ("and", (Int(-1, 3), BOOL)),
     ("or", (BOOL, Int(-1, 3))),
     ("xor", (FLOAT32, FLOAT32)),
-    ("shl", (BOOL, Int(1, 2))),
+    ("shl", (BOOL, Int(-1, 2))),
     ("shl", (BOOL, Int(-1, -1))),
     ("shl", (Int(0, 2), Int(62, 62))),
     ("shr", (BOOL, Int(-1, 1))),

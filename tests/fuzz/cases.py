@@ -28,7 +28,7 @@ ACTIVATIONS = ("Relu", "LeakyRelu", "Sigmoid", "Tanh", "Identity")
 FIXED: dict[str, Any] = {"rate": 2.0**-6, "schedule_steps": 20, "warmup": 3}
 """Fields of Learning that are the same in every case."""
 
-BITS = {"int8": "w8a8", INTEGER: "w4a4"}
+BITS = {"int8": "w8a8", "pow2": "w5a2", INTEGER: "w4a4"}
 """Of the networks of precisions that are not called by them."""
 
 RUNNABLE = tuple(b for b in all_boards() if b.qemu is not None or b.architecture == "host")
@@ -52,7 +52,7 @@ FACTORS: dict[str, Sequence[Any]] = {
     "decay": (0.0, 0.01),
     "schedule": tuple(SCHEDULES),
     "batch": (1, 3),
-    "precision": ("fp32", "fp16", "w2a2", "w4a2", "int8", INTEGER),
+    "precision": ("fp32", "fp16", "w2a2", "w4a2", "int8", "pow2", INTEGER),
     "latent": LATENTS,
     "loss_scale": (1.0, 128.0, "dynamic"),
     "rounding": ROUNDINGS,

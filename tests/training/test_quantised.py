@@ -12,6 +12,7 @@ from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.onnx_io.load import import_model
 from edgetrain.compiler.passes import run_passes
 from edgetrain.compiler.rules import Learning
+from edgetrain.compiler.rules.network import Network
 from edgetrain.compiler.types import Int
 from edgetrain.pipeline import Program, compile_model
 from edgetrain.workloads import find_model
@@ -20,6 +21,7 @@ from tests.training.models import random_layers, write_quantised_mlp
 
 SIZES = (20, 9, 7, 4)
 STEPS = 12
+RATE = 2.0**-5
 
 
 def network(tmp_path: Path, precision: str) -> Path:
@@ -45,13 +47,21 @@ class Reference:
         self.weights = [torch.tensor(w, dtype=torch.float64) for w in weights]
         self.biases = [torch.tensor(b, dtype=torch.float64) for b in biases]
 
+    @property
+    def bound(self) -> float:
+        """Of the latents, in steps."""
+        return float(self.levels + 0.5)
+
+    def rounded(self, steps: torch.Tensor) -> torch.Tensor:
+        return torch.clamp(torch.round(steps), -self.levels, self.levels)
+
     def descend(self, codes: Any, label: int, rate: float) -> float:
         """One step of SGD; latents stay where they round to a level."""
         parameters = [p.requires_grad_() for p in (*self.weights, *self.biases)]
         a = torch.tensor(codes * 2.0**-5, dtype=torch.float64)
         for w, b, step in zip(self.weights, self.biases, self.steps, strict=True):
-            rounded = torch.clamp(torch.round(w / step), -self.levels, self.levels) * step
-            z = a @ (w + (rounded - w).detach()) + b
+            deployed = self.rounded(w.detach() / step) * step
+            z = a @ (w + (deployed - w).detach()) + b
             steps = torch.relu(z) / self.step
             # Brevitas clamps what is rounded already: its gradient passes up to there.
             held = torch.clamp(steps + (torch.round(steps) - steps).detach(), 0, self.most)
@@ -64,29 +74,33 @@ class Reference:
                 p -= rate * p.grad
                 p.grad = None
             for w, step in zip(self.weights, self.steps, strict=True):
-                w.clamp_(-(self.levels + 0.5) * step, (self.levels + 0.5) * step)
+                w.clamp_(-self.bound * step, self.bound * step)
         return float(loss.detach())
 
 
 @pytest.mark.parametrize("latent", ["int16", "fp16"])
 @pytest.mark.parametrize("precision", ["w2a2", "w4a4", "w8a8"])
 def test_a_step_is_pytorch_s(tmp_path: Path, precision: str, latent: str) -> None:
-    rate = 2.0**-5
-    how = Learning(rate=rate, latent=latent)
-    simulator = compile_model(network(tmp_path, precision), learn="sgd", how=how).simulator()
-    reference = Reference(precision)
+    how = Learning(rate=RATE, latent=latent)
+    program = compile_model(network(tmp_path, precision), learn="sgd", how=how)
+    compare_with_torch(program, Reference(precision), latent)
+
+
+def compare_with_torch(program: Program, reference: Reference, latent: str) -> None:
+    """Each of some steps, of a device that learns `network`."""
+    simulator = program.simulator()
     moved = 0.0
     for x, label in samples(STEPS):
         before = {k: v.copy() for k, v in simulator.state.items()}
         for layer, step in enumerate(reference.steps):
-            fraction = 1.0 if latent == "fp16" else 2.0 ** -fraction_of(reference.levels)
+            fraction = 1.0 if latent == "fp16" else 2.0 ** -fraction_of(reference.bound)
             numbers = before[f"latent_w{layer}"].astype(np.float64) * fraction * step
             reference.weights[layer] = torch.tensor(numbers)
-            unit = bias_unit(tmp_path, layer)
+            unit = bias_unit(program, layer)
             reference.biases[layer] = torch.tensor(before[f"b{layer}"].astype(np.float64) * unit)
         loss = simulator.train_step(x, label)
         # FLOAT32 beside float64.
-        assert loss == pytest.approx(reference.descend(x, label, rate), rel=1e-4, abs=1e-5)
+        assert loss == pytest.approx(reference.descend(x, label, RATE), rel=1e-4, abs=1e-5)
         for layer, step in enumerate(reference.steps):
             numbers = simulator.state[f"latent_w{layer}"].astype(np.float64) * fraction
             expected = reference.weights[layer].detach().numpy() / step
@@ -95,22 +109,22 @@ def test_a_step_is_pytorch_s(tmp_path: Path, precision: str, latent: str) -> Non
             assert np.abs(numbers - expected).max() <= coarse
             moved = max(moved, np.abs(numbers - before[f"latent_w{layer}"] * fraction).max())
             bias = simulator.state[f"b{layer}"].astype(np.float64)
-            wanted = reference.biases[layer].detach().numpy() / bias_unit(tmp_path, layer)
+            wanted = reference.biases[layer].detach().numpy() / bias_unit(program, layer)
             # To nearest, of numbers that FLOAT32 holds.
             assert np.abs(bias - wanted).max() <= 1.0
     assert moved > 20 * coarse
 
 
-def fraction_of(levels: int) -> int:
-    """The most bits with which levels + ½ still fits 16 bits."""
-    return int(np.floor(np.log2((2**15 - 1) / (levels + 0.5))))
+def fraction_of(bound: float) -> int:
+    """The most bits with which it still fits 16 bits."""
+    return int(np.floor(np.log2((2**15 - 1) / bound)))
 
 
-def bias_unit(tmp_path: Path, layer: int) -> float:
-    quantisation = import_model(tmp_path / "net.onnx", learnable=True).quantisation
-    assert quantisation is not None
-    (found,) = (each for each in quantisation.learnable.values() if each.name == f"b{layer}")
-    return float(found.unit[0])
+def bias_unit(program: Program, layer: int) -> float:
+    network = program.sources[0]
+    assert isinstance(network, Network)
+    (found,) = (n.unit for n in network.learnable.values() if n.name == f"b{layer}")
+    return float(found[0])
 
 
 def learned(model: Path, board: str = "host", **how: Any) -> Program:

@@ -5,9 +5,10 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from edgetrain.bench import bench
+from edgetrain.bench import bench, own_samples
 from edgetrain.compiler.errors import InputError
 from edgetrain.networks import ReferenceNetwork, reference_network
+from edgetrain.pipeline import compile_model
 from edgetrain.workloads import all_workloads, find_model, model_file
 
 NAME = "mlp-64-32-16-5-fp32"
@@ -46,6 +47,26 @@ def test_weights_continue_where_the_samples_end() -> None:
         at += flat.size
     assert at == len(draws)
     assert not any(tensors[name].any() for name in ("b0", "b1", "b2"))
+
+
+def test_powers_of_two_are_the_steps_of_their_file() -> None:
+    found = network("mlp-64-32-16-5-pow2a4")
+    assert found.learning.precision == "pow2"
+    tensors = {t.name: numpy_helper.to_array(t) for t in found.model().graph.initializer}
+    for layer in range(3):
+        steps = tensors[f"w{layer}"] / tensors[f"w{layer}_step"]
+        assert set(np.abs(steps).ravel()) <= {0, *(2**k for k in range(7))}
+        assert tensors[f"w{layer}_bits"] == 8
+
+
+def test_a_quantised_network_meets_its_samples_as_codes() -> None:
+    found = network("mlp-64-32-16-5-w4a4")
+    with model_file(found.name) as path:
+        program = compile_model(path, learn="sgd", how=found.learning)
+    series = own_samples(program, found, "train_step", 10).series
+    packed = [data for each in series if each.entry == "train_step" for data in each.inputs]
+    codes = np.stack([np.frombuffer(data[:64], np.int8) for data in packed])
+    np.testing.assert_array_equal(codes, np.clip(np.rint(found.samples * 128), -127, 127))
 
 
 @pytest.mark.parametrize(

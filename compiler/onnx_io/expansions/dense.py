@@ -3,17 +3,32 @@
 from edgetrain.compiler.graph import Node
 from edgetrain.compiler.onnx_io.emitter import Emitter
 from edgetrain.compiler.onnx_io.expansions.registry import as_float, column, expands
+from edgetrain.compiler.types import Int
 
 
 @expands("matmul")
 def matmul(e: Emitter, node: Node, x: str, w: str, b: str | None = None) -> str:
+    w = _weights(e, node, w)
     product = e.node("MatMul", x, w)
     return product if b is None else e.node("Add", product, b)
 
 
+def _weights(e: Emitter, node: Node, w: str) -> str:
+    """The weights, of which operand 1 may be codes of powers of two."""
+    codes = node.inputs[1].type.scalar
+    if not node.attributes.get("powers", False):
+        return w
+    assert isinstance(codes, Int)
+    table = [
+        0 if n == 0 else 2 ** (abs(n) - 1) * (-1) ** (n < 0) for n in range(codes.lo, codes.hi + 1)
+    ]
+    return e.node("Gather", e.integers(*table), e.node("Sub", w, e.number(codes.lo, codes)))
+
+
 @expands("matmul_t")
 def matmul_t(e: Emitter, node: Node, d: str, w: str) -> str:
-    return e.node("MatMul", d, e.node("Transpose", as_float(e, node, 1, w)))
+    w = as_float(e, node, 1, _weights(e, node, w))
+    return e.node("MatMul", d, e.node("Transpose", w))
 
 
 @expands("outer")

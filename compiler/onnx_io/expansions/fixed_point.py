@@ -1,5 +1,7 @@
 """Between integers and the floats that they stand for."""
 
+from typing import Any
+
 import numpy as np
 
 from edgetrain.compiler.graph import Node
@@ -25,6 +27,18 @@ def _scaled(e: Emitter, x: str, factor: float, units: tuple[str, ...]) -> str:
     return x
 
 
+def _power(e: Emitter, x: str, kind: np.dtype[Any], within: Int) -> str:
+    """The code of the power of two nearest to the floats `x` of type `kind`."""
+    size = e.node("Abs", x)
+    limits = [1.5 * 2**power for power in range(max(-within.lo, within.hi) - 1)]
+    reached = [e.node("GreaterOrEqual", size, e.constant(np.array(at, kind))) for at in limits]
+    reached.append(e.node("Less", e.constant(np.array(0.5, kind)), size))
+    code = e.node("Sum", *(e.node("Cast", flag, to=DOUBLE) for flag in reached))
+    signed = e.node("Mul", code, e.node("Sign", e.node("Cast", x, to=DOUBLE)))
+    ends = (e.constant(np.array(float(end))) for end in (within.lo, within.hi))
+    return e.node("Cast", e.node("Clip", signed, *ends), to=element_type(within))
+
+
 @expands("dequantise")
 def dequantise(e: Emitter, node: Node, x: str, *units: str) -> str:
     kind, scale = node.inputs[0].type.scalar, node.attributes["scale"]
@@ -46,6 +60,8 @@ def quantise(e: Emitter, node: Node, x: str, *units: str) -> str:
         x = e.node("Cast", x, to=element_type(FLOAT32))
     scaled = _scaled(e, x, node.attributes["factor"], units)
     within = node.attributes["within"]
+    if node.attributes.get("powers", False):
+        return _power(e, scaled, np.dtype(np.float32), within)
     limits = (e.number(float(bound), FLOAT32) for bound in (within.lo, within.hi))
     nearest = e.node("Round", e.node("Clip", scaled, *limits))
     number = e.node("Where", e.node("IsNaN", nearest), e.number(0.0, FLOAT32), nearest)
@@ -56,7 +72,10 @@ def quantise(e: Emitter, node: Node, x: str, *units: str) -> str:
 def round_fixed(e: Emitter, node: Node, x: str) -> str:
     within, fraction = node.attributes["within"], node.attributes["fraction"]
     limits = (e.constant(np.array(bound, np.float64)) for bound in (within.lo, within.hi))
-    nearest = e.node("Round", _double(e, x, 2.0**-fraction))
+    steps = _double(e, x, 2.0**-fraction)
+    if node.attributes.get("powers", False):
+        return _power(e, steps, np.dtype(np.float64), within)
+    nearest = e.node("Round", steps)
     return e.node(
         "Cast", e.node("Clip", nearest, *limits), to=element_type(node.outputs[0].type.scalar)
     )

@@ -64,7 +64,9 @@ static inline int64_t et_xor_64(int64_t a, int64_t b) { return (int64_t)((uint64
 static inline int64_t et_mul_wrap_64(int64_t a, int64_t b) { return (int64_t)((uint32_t)a * (uint32_t)b); }
 
 /* a · 2^n, which is known to fit. */
-static inline int32_t et_shl_32(int32_t a, int32_t n) { return (int32_t)((int64_t)a * ((int64_t)1 << n)); }
+static inline int32_t et_shl_32(int32_t a, int32_t n) {
+    return n < 31 ? a * ((int32_t)1 << n) : (int32_t)((int64_t)a * ((int64_t)1 << n));
+}
 static inline int64_t et_shl_64(int64_t a, int64_t n) { return a * ((int64_t)1 << n); }
 
 /* Towards minus infinity: C leaves >> of a negative number to the compiler, and >> by the width or more. */
