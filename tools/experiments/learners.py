@@ -12,11 +12,9 @@ from torch import nn
 from edgetrain.compiler.rules import Learning
 from edgetrain.networks import Floats
 from edgetrain.pipeline import Program, compile_model
-from edgetrain.train.network import TwoBitWeight
-from edgetrain.train.quantisers import Int8WeightPerTensorFloat, Uint8ActPerTensorFloat, qnn
 from tools.experiments import device
 from tools.experiments.digits import Digits
-from tools.experiments.precisions import PRECISIONS, initial_weights, model
+from tools.experiments.precisions import initial_weights, model
 
 BOARD: Final = "mps3-an547"
 """Whose sums the device keeps: it has every precision."""
@@ -60,10 +58,9 @@ _OPTIMISERS: Final[dict[str, Callable[[Any, Learning], torch.optim.Optimizer]]] 
 def in_torch(
     precision: str, rule: str, how: Learning, seed: int, samples: Digits, pauses: Collection[int]
 ) -> Iterator[tuple[int, Classifier]]:
-    """PyTorch or, where the precision is quantised, Brevitas, in FP32, one sample a step; the rate
-    falls in a line, as the device's does."""
+    """PyTorch in FP32, one sample a step; the rate falls in a line, as the device's does."""
     torch.set_num_threads(1)
-    network = torch_network(precision, seed)
+    network = torch_network(seed)
     optimiser = _OPTIMISERS[rule](network.parameters(), how)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: max(0.0, 1 - step / how.schedule_steps)
@@ -79,26 +76,16 @@ def in_torch(
             yield i + 1, lambda x: _outputs(network, x)
 
 
-def torch_network(precision: str, seed: int) -> nn.Sequential:
-    """With the device's initial weights.  Brevitas' scales are its own: those of weights follow
-    them, that of the activations is learned after it was set by the first samples."""
-    weights, bits = initial_weights(seed), PRECISIONS[precision].bits
-    (i, h), (_, o) = (w.shape for w in weights)
-    if bits is None:
-        network = nn.Sequential(nn.Linear(i, h), nn.ReLU(), nn.Linear(h, o))
-    else:
-        weight_bits, activation_bits = bits
-        quant = TwoBitWeight if weight_bits == 2 else Int8WeightPerTensorFloat
-        first = {"bias": True, "weight_quant": quant, "weight_bit_width": weight_bits}
-        last = {"bias": True, "weight_quant": Int8WeightPerTensorFloat}
-        relu = qnn.QuantReLU(act_quant=Uint8ActPerTensorFloat, bit_width=activation_bits)
-        network = nn.Sequential(qnn.QuantLinear(i, h, **first), relu, qnn.QuantLinear(h, o, **last))
-    linear = [module for module in network if isinstance(module, nn.Linear)]
-    with torch.no_grad():
-        for module, w in zip(linear, weights, strict=True):
-            module.weight.copy_(torch.from_numpy(w.T))
-            module.bias.zero_()
-    return network
+def torch_network(seed: int) -> nn.Sequential:
+    """With the device's initial weights."""
+    linear = []
+    for weights in initial_weights(seed):
+        layer = nn.Linear(*weights.shape)
+        with torch.no_grad():
+            layer.weight.copy_(torch.from_numpy(weights.T))
+            layer.bias.zero_()
+        linear.append(layer)
+    return nn.Sequential(linear[0], nn.ReLU(), linear[1])
 
 
 def _outputs(network: nn.Sequential, x: Floats) -> Floats:
@@ -113,6 +100,5 @@ LEARNERS: Final[dict[str, Learner]] = {"device": on_device, "pytorch": in_torch}
 
 
 def references() -> Iterator[tuple[str, str]]:
-    """Every (precision, rule) that PyTorch learns: FP32 by all that it has, few bits by SGD."""
+    """Every (precision, rule) that PyTorch learns."""
     yield from (("fp32", rule) for rule in _OPTIMISERS)
-    yield from (("w2a2", "sgd"), ("int8", "sgd"))

@@ -18,14 +18,14 @@ COSTS: Final = (
     *("inference on the M4", "step", "inference on the M55", "step", "commit"),
 )
 NAMES: Final = {
-    "none": "–",
+    "none": "nothing",
     "all": "all",
     "last": "last layer",
     "biases": "biases",
     "last,biases": "last layer, biases",
     "last,w1[0:8],w0[0:16]": "last layer, a quarter of the others' channels",
 }
-"""What learns on the device."""
+"""What learns on the device, in the order of the tables."""
 
 
 def drift() -> str:
@@ -33,7 +33,9 @@ def drift() -> str:
     records = chosen("drift")
     rows: dict[tuple[str, ...], list[Record]] = {
         (_left_out(left_out), NAMES[update]): of_row
-        for (left_out, update), of_row in grouped(records, "left_out", "update").items()
+        for (left_out, update), of_row in sorted(
+            grouped(records, "left_out", "update").items(), key=_by_update
+        )
     }
     return _recall(("left out", "learns on the device"), rows)
 
@@ -42,7 +44,9 @@ def vehicle() -> str:
     """The Ford."""
     rows: dict[tuple[str, ...], list[Record]] = {
         (NAMES[update],): of_row
-        for (update,), of_row in grouped(chosen("vehicle"), "update").items()
+        for (update,), of_row in sorted(
+            grouped(chosen("vehicle"), "update").items(), key=_by_update
+        )
     }
     return _recall(("learns on the device",), rows)
 
@@ -50,7 +54,8 @@ def vehicle() -> str:
 def costs() -> str:
     """What a step takes, beside an inference."""
     rows = []
-    for (network, update), records in grouped(chosen("can-cost"), "network", "update").items():
+    groups = grouped(chosen("can-cost"), "network", "update").items()
+    for (network, update), records in sorted(groups, key=_by_update):
         by = {record.parameters["board"]: record.result for record in records}
         state, arena = (f"{values(records, name)[0]:,}" for name in ("state_bytes", "arena_bytes"))
         counts = [
@@ -60,6 +65,13 @@ def costs() -> str:
         ]
         rows.append((network, NAMES[update], state, arena, *counts, commits(records)))
     return markdown.table(COSTS, rows)
+
+
+def _by_update(row: tuple[tuple[str, ...], list[Record]]) -> tuple[object, ...]:
+    """Sorts by all but the last of a row's names, then by what learns; without anything left out
+    comes last."""
+    *others, update = row[0]
+    return "none" in others, others, [*NAMES].index(update)
 
 
 def _left_out(kinds: str) -> str:

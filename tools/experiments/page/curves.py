@@ -50,9 +50,11 @@ class Figure:
 
 
 def figures() -> Iterator[Figure]:
-    """All of them."""
+    """One for each precision in which more than one rule has learned."""
     for (precision,), records in grouped(chosen("mnist", learner="device"), "precision").items():
         rules = grouped(records, "rule").items()
+        if len(rules) == 1:
+            continue
         lines = [
             _line(rule, [record.result["curve"] for record in of_rule])
             for (rule,), of_rule in rules
