@@ -74,7 +74,8 @@ def signum(x: TensorType) -> Nest:
     """y = 1 where x is above 0, −1 where it is below, else 0, element by element."""
 
     def of(x: Expr) -> Expr:
-        return select(lt(0.0, x), lift(1.0, x.type), select(lt(x, 0.0), lift(-1.0, x.type), 0.0))
+        one, zero, minus = (lift(number, x.type) for number in (1, 0, -1))
+        return select(lt(zero, x), one, select(lt(x, zero), minus, zero))
 
     return elementwise(axes(x.shape), of, x=x)
 

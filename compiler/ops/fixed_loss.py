@@ -51,11 +51,11 @@ VANISHING = 17
 
 @dataclass(frozen=True, slots=True)
 class FixedLoss:
-    """Of one sample: `loss` in units of 2^-LOSS_FRACTION; `descent`, minus its gradient by the
-    outputs, of which 1 is the real number `unit`, and which has at most the real length `norm`."""
+    """Of one sample: `loss` in units of 2^-LOSS_FRACTION; its `gradient` by the outputs' real
+    numbers, of which 1 is the real number `unit`, and which has at most the real length `norm`."""
 
     loss: "Value"
-    descent: "Value"
+    gradient: "Value"
     unit: float
     norm: float
 
@@ -161,7 +161,7 @@ def _residual_example(rng: Generator) -> Example:
 
 @register("softmax_residual_fixed", _residual_example)
 def softmax_residual_fixed(e: TensorType, r: TensorType, label: TensorType) -> Nest:
-    """y[n] = (1 if n = label else 0) − e[n]·r, all in units of 2^-15, rounded and held in 16 bits.
+    """y[n] = e[n]·r − (1 if n = label else 0), all in units of 2^-15, rounded and held in 16 bits.
 
     r and label are scalars.
     """
@@ -170,7 +170,7 @@ def softmax_residual_fixed(e: TensorType, r: TensorType, label: TensorType) -> N
     def residual(e: Expr, r: Expr, label: Expr) -> Expr:
         p = shift_right(add(mul(e, r), 2 ** (_FRACTION - 1)), _FRACTION)
         wanted = select(eq(n, label), lift(ONE), lift(0))
-        return clamp(sub(wanted, p), Int(1 - ONE, ONE - 1))
+        return clamp(sub(p, wanted), Int(1 - ONE, ONE - 1))
 
     return elementwise((n,), residual, e=e, r=r, label=label)
 
@@ -202,23 +202,6 @@ def cross_entropy_fixed(
     return Nest((), (at, picked, greatest, total), (Out("y", (), body.type, body),))
 
 
-def _active_example(rng: Generator) -> Example:
-    n = int(rng.integers(2, 20))
-    label, active = TensorType((), Int(0, n - 1)), TensorType((n,), Int(0, 1))
-    return Example((label, active, TensorType((), Int(0, n))))
-
-
-@register("hinge_residual_fixed", _active_example)
-def hinge_residual_fixed(label: TensorType, active: TensorType, count: TensorType) -> Nest:
-    """y[n] = −active[n], and count for the labelled class."""
-    n = Dim("n", active.shape[0])
-
-    def residual(label: Expr, active: Expr, count: Expr) -> Expr:
-        return select(eq(n, label), count, sub(0, active))
-
-    return elementwise((n,), residual, label=label, active=active, count=count)
-
-
 def _scaled_example(rng: Generator) -> Example:
     return Example((TensorType((), Int(0, 2 ** int(rng.choice([9, 40])))),), {"factor": 0.37})
 
@@ -238,8 +221,8 @@ def cross_entropy(b: "GraphBuilder", z: "Value", unit: float, label: "Value") ->
     s = b.apply("sum", e)
     r = b.apply("reciprocal_fixed", s)
     loss = b.apply("cross_entropy_fixed", label, z, m, s, unit=unit)
-    descent = b.apply("softmax_residual_fixed", e, r, label)
-    return FixedLoss(loss, descent, 1 / ONE, sqrt(2))
+    gradient = b.apply("softmax_residual_fixed", e, r, label)
+    return FixedLoss(loss, gradient, 1 / ONE, sqrt(2))
 
 
 def hinge(b: "GraphBuilder", z: "Value", unit: float, label: "Value") -> FixedLoss:
@@ -247,7 +230,7 @@ def hinge(b: "GraphBuilder", z: "Value", unit: float, label: "Value") -> FixedLo
     margin = max(1, round(1 / unit))
     classes = z.type.shape[0]
     active = b.apply("hinge_active", label, z, z, margin=margin)
-    descent = b.apply("hinge_residual_fixed", label, active, b.apply("sum", active))
+    gradient = b.apply("hinge_gradient", label, active, b.apply("sum", active))
     violation = b.apply("hinge", label, z, z, margin=margin)
     loss = b.apply("scale_fixed", violation, factor=unit * 2.0**LOSS_FRACTION)
-    return FixedLoss(loss, descent, 1.0, sqrt(classes * (classes - 1)))
+    return FixedLoss(loss, gradient, 1.0, sqrt(classes * (classes - 1)))

@@ -219,7 +219,8 @@ def hinge_gradient(label: TensorType, active: TensorType, count: TensorType) -> 
     n = Dim("n", active.shape[0])
 
     def back(label: Expr, active: Expr, count: Expr) -> Expr:
-        return select(eq(n, label), mul(count, -1.0), active)
+        minus = -1 if isinstance(count.type, Int) else -1.0
+        return select(eq(n, label), mul(count, minus), active)
 
     return elementwise((n,), back, label=label, active=active, count=count)
 

@@ -17,6 +17,7 @@ from edgetrain.compiler.expr import (
     maximum,
     mul,
     select,
+    sub,
 )
 from edgetrain.compiler.nest import Nest, Out, Read, elementwise, fold
 from edgetrain.compiler.ops.registry import Example, register
@@ -36,9 +37,11 @@ def _vector(rng: Generator) -> TensorType:
 
 @register("magnitude", lambda rng: Example((_vector(rng),)))
 def magnitude(d: TensorType) -> Nest:
-    """y[n] = |d[n]|, infinity for NaN; d (N) float."""
+    """y[n] = |d[n]|, infinity for NaN; d (N)."""
 
     def size(d: Expr) -> Expr:
+        if isinstance(d.type, Int):
+            return maximum(d, sub(0, d))
         positive = select(lt(d, 0.0), mul(d, -1.0), mul(d, 1.0))
         return select(lt(positive, inf), positive, lift(inf, d.type))
 
@@ -78,7 +81,7 @@ def keep(
 
     def kept(d: Expr, ranks: Expr, *given: Expr) -> Expr:
         first = lt(ranks, *given) if given else lt(ranks, most)
-        return select(first, d, lift(0.0, d.type))
+        return select(first, d, lift(0, d.type))
 
     return elementwise((_along(d),), kept, d=d, ranks=ranks, count=count)
 

@@ -14,8 +14,9 @@ from edgetrain.compiler.autodiff import differentiate
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Graph, Node, Value
 from edgetrain.compiler.ops.loss import LOSSES
+from edgetrain.compiler.rules.descend import descend
 from edgetrain.compiler.rules.initial import drawn
-from edgetrain.compiler.rules.learner import RULE_STREAM, Estimate, Sample, descend
+from edgetrain.compiler.rules.learner import RULE_STREAM, Estimate, Sample
 from edgetrain.compiler.rules.network import Network
 from edgetrain.compiler.rules.registry import Learning, Option, register
 from edgetrain.compiler.types import FLOAT32

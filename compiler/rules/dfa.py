@@ -5,10 +5,10 @@ hidden layer's output: W ← W − rate·((B e) ⊙ σ′(z)) xᵀ.
 """
 
 from edgetrain.compiler.graph import Graph, Value
-from edgetrain.compiler.rules.learner import Estimate, Run, Sample, descend
-from edgetrain.compiler.rules.local import projected
+from edgetrain.compiler.rules.descend import descend
+from edgetrain.compiler.rules.learner import Estimate, Run, Sample
 from edgetrain.compiler.rules.network import Network
-from edgetrain.compiler.rules.registry import PRECISIONS, Learning, Option, register
+from edgetrain.compiler.rules.registry import INTEGER, PRECISIONS, Learning, Option, register
 
 OPTIONS = (Option("scale", 1.0, 0.0, 1e3, "feedback is uniform within scale/√units of a layer"),)
 
@@ -27,12 +27,12 @@ def direct_feedback(sample: Sample) -> Estimate:
         if layer is not sample.layers[-1]:
             (size,) = output.type.shape
             bound = sample.how.option("scale") / size**0.5
-            own = projected(sample, "project", error, number, size, bound)
+            own = sample.projected("project", error, number, size, bound)
         gradients |= sample.gradients(run, {layer.output: sample.seed(output, own)})
     return Estimate(loss, gradients)
 
 
-@register("dfa", options=OPTIONS, precisions=PRECISIONS)
+@register("dfa", options=OPTIONS, precisions=(*PRECISIONS, INTEGER))
 def rule(infer: Network, how: Learning) -> Graph:
     """Direct feedback alignment: the output's error goes to each layer through a random matrix."""
     return descend(infer, how, direct_feedback)

@@ -5,10 +5,11 @@ W ← W − rate·((B y*) ⊙ σ′(z)) xᵀ.
 """
 
 from edgetrain.compiler.graph import Graph, Value
-from edgetrain.compiler.rules.learner import Estimate, Sample, descend
+from edgetrain.compiler.rules.descend import descend
+from edgetrain.compiler.rules.learner import Estimate, Sample
 from edgetrain.compiler.rules.local import layer_by_layer, projected_target
 from edgetrain.compiler.rules.network import Network
-from edgetrain.compiler.rules.registry import PRECISIONS, Learning, Option, register
+from edgetrain.compiler.rules.registry import INTEGER, PRECISIONS, Learning, Option, register
 
 OPTIONS = (Option("scale", 6**0.5, 0.0, 1e3, "feedback is uniform within scale/√units of a layer"),)
 
@@ -23,7 +24,7 @@ def random_targets(sample: Sample) -> Estimate:
     return layer_by_layer(sample, error)
 
 
-@register("drtp", options=OPTIONS, precisions=PRECISIONS)
+@register("drtp", options=OPTIONS, precisions=(*PRECISIONS, INTEGER))
 def rule(infer: Network, how: Learning) -> Graph:
     """Direct random target projection: the label stands for each hidden layer's gradient."""
     return descend(infer, how, random_targets)

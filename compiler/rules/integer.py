@@ -10,7 +10,7 @@ import numpy as np
 from edgetrain.compiler.graph import Graph, GraphBuilder, Value
 from edgetrain.compiler.ops.fixed_schedule import SHARE_BITS
 from edgetrain.compiler.rules.integer_sample import MOST_SHIFT, IntegerSample, largest, rescaled
-from edgetrain.compiler.rules.learner import Estimate, Sample, over_samples
+from edgetrain.compiler.rules.learner import Estimate, Sample, Slopes, over_samples
 from edgetrain.compiler.rules.network import Network
 from edgetrain.compiler.rules.parameter import Parameter, QuantisedParameter
 from edgetrain.compiler.rules.registry import Learning
@@ -34,7 +34,7 @@ class Move:
 def learn_in_integers(
     infer: Network,
     how: Learning,
-    estimate: Callable[[Sample], Estimate],
+    estimate: Callable[[Sample], Estimate | Slopes],
     *,
     momentum: bool = False,
 ) -> Graph:
@@ -45,6 +45,7 @@ def learn_in_integers(
     """
     sample = IntegerSample(infer, how)
     found = estimate(sample)
+    assert isinstance(found, Estimate)
     gradients: dict[Any, Value] = dict(found.gradients)
     fade = min(MOST_FADE, round(-log2(1 - how.momentum))) if momentum else 0
     share = _rate_share(sample.b, how)
@@ -75,14 +76,15 @@ def _move(
     maker = next(node for node in reversed(b.nodes) if gradient in node.outputs)
     # Of x dᵀ it is d that is scaled, before it meets x: a vector instead of a matrix.
     x, d = maker.inputs if maker.op == "outer" else (None, gradient)
-    rate = how.rate * sample.unit(gradient) * 2.0 ** (parameter.fraction or 0) / unit**2
+    rate = how.rate / how.batch * sample.unit(gradient)
+    by = rate * 2.0 ** (parameter.fraction or 0) / unit**2
     if share is not None:
-        d, rate = b.apply("scale_by", d, share), rate / 2**SHARE_BITS
+        d, by = b.apply("scale_by", d, share), by / 2**SHARE_BITS
     most = max(1, 2**bits // (how.batch * (1 if x is None else largest(x.type))))
     # As far to the left as the bits allow, so that little is lost before the sum.
-    greatest = largest(d.type) * max(rate.max(), 2.0**-99)
+    greatest = largest(d.type) * max(by.max(), 2.0**-99)
     shift = min(max(1, floor(log2(most / greatest))), MOST_SHIFT)
-    q = rescaled(b, d, rate * 2.0**shift, most)
+    q = rescaled(b, d, -by * 2.0**shift, most)
     return Move(parameter, q if x is None else b.apply("outer", x, q), shift)
 
 

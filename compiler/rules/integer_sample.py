@@ -1,15 +1,14 @@
 """The step on one sample without floats: gradients of 16 bits, in units that are known when the
 program is made.
 
-What goes backwards is the descent, minus the gradient; it is called a gradient all the same.  A
-gradient D stands for the real numbers D·unit.  The unit is a power of two times that of the loss;
+A gradient D stands for the real numbers D·unit.  The unit is a power of two times that of the loss;
 where channels differ, a multiplication leads them to one.  It is chosen such that a gradient of the
 size that the greatest of the loss leads to lies well within the bits: each layer changes the size
 by the root mean square of what the network begins with, as if all signs were random.  What is
 larger by more than 2^HEADROOM is held at the ends.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil, frexp, hypot, log2, sqrt
@@ -22,7 +21,7 @@ from edgetrain.compiler.autodiff import backward
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import GraphBuilder, Node, Value
 from edgetrain.compiler.learnable import Doubles
-from edgetrain.compiler.rules.learner import Sample
+from edgetrain.compiler.rules.learner import RULE_STREAM, Run, Sample
 from edgetrain.compiler.rules.network import Network
 from edgetrain.compiler.rules.registry import Learning
 from edgetrain.compiler.types import Int, TensorType
@@ -66,13 +65,49 @@ class IntegerSample(Sample):
                 remedy="end with a plain linear layer, or one scale for all outputs",
             )
         made = build(self.b, outputs, unit, self.target)
-        share = unit / self.how.batch
-        size = made.norm * share / sqrt(made.descent.type.size)
-        self._gauges[made.descent] = Gauge(np.array([made.unit * share]), size)
-        return made.loss, made.descent
+        size = made.norm / sqrt(made.gradient.type.size)
+        return made.loss, self._gauged(made.gradient, made.unit, size)
 
     def seed(self, value: Value, gradient: Value) -> Value:
-        return gradient
+        """As of `Sample`, but the share of the mean is left to the rate."""
+        gauge, scales = self._gauge(gradient), self._scales[value]
+        # The same integers in another unit.
+        end = largest(gradient.type)
+        seed = self.b.apply("rescale", gradient, shift=0, within=Int(-end, end))
+        return self._gauged(seed, gauge.unit * scales, gauge.size * _size(scales))
+
+    def projected(self, op: str, value: Value, layer: int, size: int, bound: float) -> Value:
+        bits, terms, of = FACTOR_BITS, 1, Gauge(np.ones(1), 1.0)
+        if op == "project":
+            value = self._kept(value)
+            (terms,), of = value.type.shape, self._gauges[value]
+            # Sums of products fit 32 bits.
+            bits = min(bits, 31 - (terms * largest(value.type)).bit_length())
+        numbers = {"seed": self.how.seed, "stream": RULE_STREAM + layer}
+        projected = self.b.apply(f"{op}_fixed", value, size=size, bits=bits, **numbers)
+        gauge = of.size * bound * sqrt(terms / 3)
+        return self._gauged(projected, of.unit * bound * 2.0**-bits, gauge)
+
+    def distance(self, value: Value, target: Value) -> Value:
+        gauge, scales = self._gauge(target), self._scales[value]
+        reaches = (
+            largest(value.type) * float(scales.max()),
+            largest(target.type) * float(gauge.unit.max()),
+        )
+        unit = max(reaches) * 2.0 ** (2 - GRADIENT_BITS)
+        most = 2 ** (GRADIENT_BITS - 2)
+        operands = (
+            rescaled(self.b, each, of / unit, most)
+            for each, of in ((value, scales), (target, gauge.unit))
+        )
+        return self._gauged(self.b.apply("subtract", *operands), unit, hypot(*reaches) / sqrt(3))
+
+    def gradients(
+        self, run: Run, seeds: Mapping[Value, Value], also: Collection[Value] = ()
+    ) -> dict[Value, Value]:
+        """As of `Sample`; each of `also` is in one unit."""
+        found = super().gradients(run, seeds, also)
+        return {value: self._kept(d) if value in also else d for value, d in found.items()}
 
     def unit(self, gradient: Value) -> float:
         """The real number that 1 of a parameter's gradient is."""
@@ -110,14 +145,27 @@ class IntegerSample(Sample):
             return np.ldexp(factors, -shift)
         return None
 
+    def _gauged(self, d: Value, unit: Doubles | float, size: float) -> Value:
+        self._gauges[d] = Gauge(np.atleast_1d(unit), size)
+        return d
+
     def _gauge(self, d: Value) -> Gauge:
         if d not in self._gauges:
-            # The sum of the gradients of two layers that read the same.
-            (maker,) = (node for node in self.b.nodes if d in node.outputs)
-            first, second = map(self._gauge, maker.inputs)
-            assert (first.unit == second.unit).all()
-            self._gauges[d] = replace(first, size=hypot(first.size, second.size))
+            self._gauges[d] = self._made(next(n for n in self.b.nodes if d in n.outputs))
         return self._gauges[d]
+
+    def _made(self, node: Node) -> Gauge:
+        """That of what an op that rules use makes of gradients."""
+        if node.op == "signum":
+            return Gauge(np.ones(1), 1.0)
+        first = self._gauge(node.inputs[0])
+        if node.op == "keep":
+            return first
+        # The sum of the gradients of two layers that read the same.
+        assert node.op == "add"
+        second = self._gauge(node.inputs[1])
+        assert (first.unit == second.unit).all()
+        return replace(first, size=hypot(first.size, second.size))
 
     @cached_property
     def _most(self) -> int:
@@ -133,15 +181,15 @@ class IntegerSample(Sample):
         reach = min(gauge.size * 2**HEADROOM, largest(d.type) * coarsest)
         unit = finest * 2.0 ** ceil(log2(max(1.0, reach / (most * finest))))
         kept = rescaled(self.b, d, gauge.unit / unit, most)
-        self._gauges[kept] = Gauge(np.array([unit]), gauge.size)
-        return kept
+        return self._gauged(kept, unit, gauge.size)
 
 
 def rescaled(b: GraphBuilder, d: Value, ratio: Doubles, most: int) -> Value:
     """d·ratio, one or one an index of the last axis, rounded, and held within ±`most`."""
     m, shift = _fixed(ratio)
-    spare = int(largest(d.type) * m.max()).bit_length() - PRODUCT_BITS
-    if spare > 0 and m.max() > 1:
+    greatest = int(np.abs(m).max())
+    spare = (largest(d.type) * greatest).bit_length() - PRODUCT_BITS
+    if spare > 0 and greatest > 1:
         # Of many bits the lowest are lost, so that the product fits 32.
         end = (largest(d.type) >> spare) + 1
         d = b.apply("rescale", d, shift=spare, within=Int(-end, end))
@@ -158,7 +206,7 @@ def rescaled(b: GraphBuilder, d: Value, ratio: Doubles, most: int) -> Value:
 def _fixed(ratio: Doubles) -> tuple[Integers, int]:
     """(m, shift): m/2^shift is `ratio`; m has so many bits that the greatest is exact to 2^-15,
     fewer where that is enough."""
-    shift = min(max(0, FACTOR_BITS - frexp(ratio.max())[1]), MOST_SHIFT)
+    shift = min(max(0, FACTOR_BITS - frexp(np.abs(ratio).max())[1]), MOST_SHIFT)
     m = np.rint(np.ldexp(ratio, shift)).astype(np.int64)
     while shift and not (m % 2).any():
         m, shift = m // 2, shift - 1

@@ -16,7 +16,7 @@ from edgetrain.compiler.learnable import Doubles
 from edgetrain.compiler.rules.layers import Layer, layers_of
 from edgetrain.compiler.rules.loss_scale import cancel_overflow, in_type, scaled, unscaled
 from edgetrain.compiler.rules.network import Network
-from edgetrain.compiler.rules.optimiser import Optimiser, descends_in_half, descent
+from edgetrain.compiler.rules.optimiser import Optimiser
 from edgetrain.compiler.rules.parameter import (
     Chance,
     Parameter,
@@ -143,6 +143,16 @@ class Sample:
         steps = self.b.apply("quantise", by, *vector, factor=factor, within=FURTHEST)
         return self.b.apply("move", value, steps)
 
+    def projected(self, op: str, value: Value, layer: int, size: int, bound: float) -> Value:
+        """`value` through the random matrix of a layer, of `size` rows and uniform from −bound to
+        bound, by one of the two ops that know it: project, project_label."""
+        numbers = {"seed": self.how.seed, "stream": RULE_STREAM + layer}
+        return self.b.apply(op, value, size=size, bound=bound, **numbers)
+
+    def distance(self, value: Value, target: Value) -> Value:
+        """The real numbers of `value` minus `target`."""
+        return self.b.apply("subtract", self.real(value), target)
+
     def backward(
         self, b: GraphBuilder, node: Node, d: Value, needed: tuple[bool, ...]
     ) -> Sequence[Value | None]:
@@ -256,18 +266,6 @@ def _of_batch(
     pairs = [_by_numbers(sample, key, gradient) for key, gradient in found.gradients.items()]
     b, loss, sums = over_samples(sample, found.loss, [gradient for _, gradient in pairs])
     return b, loss, {key: total for (key, _), total in zip(pairs, sums, strict=True)}
-
-
-def descend(
-    infer: Network,
-    how: Learning,
-    estimate: Callable[[Sample], Estimate | Slopes],
-    target: TensorType | None = None,
-) -> Graph:
-    """`learn` by plain gradient descent: in half precision FLOAT16 serves for the update too, where
-    no factor loses bits in it."""
-    half = descends_in_half(how)
-    return learn(infer, how, estimate, descent(how), any_float=half, target=target)
 
 
 def over_samples(

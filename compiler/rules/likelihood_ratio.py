@@ -14,8 +14,9 @@ second paper's means against its variance: noise in one layer at a time, and ant
 from collections.abc import Iterable
 
 from edgetrain.compiler.graph import Graph, Node, Value
+from edgetrain.compiler.rules.descend import descend
 from edgetrain.compiler.rules.layers import Layer
-from edgetrain.compiler.rules.learner import RULE_STREAM, Estimate, Sample, descend
+from edgetrain.compiler.rules.learner import RULE_STREAM, Estimate, Sample
 from edgetrain.compiler.rules.network import Network
 from edgetrain.compiler.rules.registry import Learning, Option, register
 from edgetrain.compiler.rules.step import step_counter

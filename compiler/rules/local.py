@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from edgetrain.compiler.graph import Value
-from edgetrain.compiler.rules.learner import RULE_STREAM, Estimate, Sample
+from edgetrain.compiler.rules.learner import Estimate, Sample
 
 
 def layer_by_layer(sample: Sample, error: Callable[[int, Value], Value]) -> Estimate:
@@ -26,10 +26,4 @@ def projected_target(sample: Sample, layer: int, size: int, bound: float) -> Val
     """P y*: the one-hot label, or of a loss without one the target, through the layer's matrix of
     `size` rows, uniform from −bound to bound."""
     op = "project_label" if sample.how.loss_entry.classifies else "project"
-    return projected(sample, op, sample.target, layer, size, bound)
-
-
-def projected(sample: Sample, op: str, value: Value, layer: int, size: int, bound: float) -> Value:
-    """`value` through the layer's matrix, by one of the two ops that know it."""
-    numbers = {"seed": sample.how.seed, "stream": RULE_STREAM + layer}
-    return sample.b.apply(op, value, size=size, bound=bound, **numbers)
+    return sample.projected(op, sample.target, layer, size, bound)

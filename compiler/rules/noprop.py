@@ -18,7 +18,8 @@ import numpy as np
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Graph, GraphBuilder, Node, Value
 from edgetrain.compiler.ops.softmax import softmax, softmax_gradient
-from edgetrain.compiler.rules.learner import RULE_STREAM, Estimate, Sample, descend
+from edgetrain.compiler.rules.descend import descend
+from edgetrain.compiler.rules.learner import RULE_STREAM, Estimate, Sample
 from edgetrain.compiler.rules.network import Network
 from edgetrain.compiler.rules.registry import OWN_LOSS, Learning, Option, register
 from edgetrain.compiler.rules.step import step_counter

@@ -1,8 +1,8 @@
 """Stochastic gradient descent: w ← w − rate·(g + decay·w)."""
 
 from edgetrain.compiler.graph import Graph
-from edgetrain.compiler.rules.integer import learn_in_integers
-from edgetrain.compiler.rules.learner import back_propagation, descend
+from edgetrain.compiler.rules.descend import descend
+from edgetrain.compiler.rules.learner import back_propagation
 from edgetrain.compiler.rules.network import Network
 from edgetrain.compiler.rules.registry import INTEGER, PRECISIONS, Learning, register
 
@@ -10,6 +10,4 @@ from edgetrain.compiler.rules.registry import INTEGER, PRECISIONS, Learning, reg
 @register("sgd", precisions=(*PRECISIONS, INTEGER))
 def sgd(infer: Network, how: Learning) -> Graph:
     """Back-propagation and plain gradient descent, with weight decay if wished."""
-    if how.family == INTEGER:
-        return learn_in_integers(infer, how, back_propagation)
     return descend(infer, how, back_propagation)

@@ -6,10 +6,11 @@ t = P y*;  W ← W + rate·((t − a) ⊙ σ′(z)) xᵀ, or with sign(t − a) 
 """
 
 from edgetrain.compiler.graph import Graph, Value
-from edgetrain.compiler.rules.learner import Estimate, Sample, descend
+from edgetrain.compiler.rules.descend import descend
+from edgetrain.compiler.rules.learner import Estimate, Sample
 from edgetrain.compiler.rules.local import layer_by_layer, projected_target
 from edgetrain.compiler.rules.network import Network
-from edgetrain.compiler.rules.registry import PRECISIONS, Learning, Option, register
+from edgetrain.compiler.rules.registry import INTEGER, PRECISIONS, Learning, Option, register
 
 OPTIONS = (
     Option("norm", 2, 1, 2, "of the distance to the hidden targets: 1 or 2"),
@@ -24,13 +25,13 @@ def target_projection(sample: Sample) -> Estimate:
     def error(layer: int, output: Value) -> Value:
         (size,) = output.type.shape
         target = projected_target(sample, layer, size, how.option("scale"))
-        difference = b.apply("subtract", sample.real(output), target)
+        difference = sample.distance(output, target)
         return difference if how.option("norm") == 2 else b.apply("signum", difference)
 
     return layer_by_layer(sample, error)
 
 
-@register("target-projection", options=OPTIONS, precisions=PRECISIONS)
+@register("target-projection", options=OPTIONS, precisions=(*PRECISIONS, INTEGER))
 def rule(infer: Network, how: Learning) -> Graph:
     """Each hidden layer learns a random code of the label by itself (tpSGD)."""
     return descend(infer, how, target_projection)

@@ -9,9 +9,10 @@ import numpy as np
 
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Graph, Value
-from edgetrain.compiler.rules.learner import Estimate, Run, Sample, descend
+from edgetrain.compiler.rules.descend import descend
+from edgetrain.compiler.rules.learner import Estimate, Run, Sample
 from edgetrain.compiler.rules.network import Network
-from edgetrain.compiler.rules.registry import PRECISIONS, Learning, Option, register
+from edgetrain.compiler.rules.registry import INTEGER, PRECISIONS, Learning, Option, register
 from edgetrain.compiler.types import FLOAT32
 
 OPTIONS = (
@@ -62,15 +63,15 @@ def _greatest(sample: Sample, layer: int, d: Value) -> Value:
     return b.apply("keep", d, ranks, counted)
 
 
-@register("tinyprop", options=OPTIONS, precisions=PRECISIONS)
+@register("tinyprop", options=OPTIONS, precisions=(*PRECISIONS, INTEGER))
 def rule(infer: Network, how: Learning) -> Graph:
     """Back-propagation of only the greatest gradients of each layer (TinyProp)."""
     least, most = how.option("s_min"), how.option("s_max")
     if least > most:
         raise InputError(f"s_min is {least} and s_max {most}", remedy="give no less for s_max")
-    if least < most and (how.batch > 1 or how.precision == "fp16"):
+    if least < most and (how.batch > 1 or how.precision in ("fp16", INTEGER)):
         raise InputError(
-            "with s_min below s_max a step of tinyprop is on one sample, and not in fp16",
+            "s_min below s_max is for a step on one sample, and not for fp16 or integer",
             remedy="give both the same value",
         )
     return descend(infer, how, sparse_back_propagation)

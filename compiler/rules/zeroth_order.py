@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgetrain.compiler.graph import Graph, GraphBuilder, Value
-from edgetrain.compiler.rules.learner import RULE_STREAM, Sample, Slopes, descend
+from edgetrain.compiler.rules.descend import descend
+from edgetrain.compiler.rules.learner import RULE_STREAM, Sample, Slopes
 from edgetrain.compiler.rules.network import Network
 from edgetrain.compiler.rules.parameter import Parameter
 from edgetrain.compiler.rules.registry import Learning, Option, register

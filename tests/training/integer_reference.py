@@ -48,16 +48,17 @@ def times(d: Integers, greatest: int, ratio: Any) -> tuple[Integers, int]:
 
     The greatest ratio has 15 bits; of d so many are left that 30 hold the product.
     """
-    top = float(np.max(ratio))
+    top = float(np.max(np.abs(ratio)))
     shift = min(max(0, 15 - frexp(top)[1]), 31)
     m = np.array([round(each) for each in np.ravel(ratio) * 2.0**shift], object)
     while shift and not (m % 2).any():
         m, shift = m // 2, shift - 1
-    spare = (greatest * max(m)).bit_length() - 30
-    if spare > 0 and max(m) > 1:
+    most = max(abs(m))
+    spare = (greatest * most).bit_length() - 30
+    if spare > 0 and most > 1:
         assert shift >= spare
         d, greatest, shift = rounded(d, spare), (greatest >> spare) + 1, shift - spare
-    return rounded(d * m, shift), int(rounded(greatest * max(m), shift))
+    return rounded(d * m, shift), int(rounded(greatest * most, shift))
 
 
 def scaled(x: int, greatest: int, factor: float, most: int) -> int:
@@ -89,14 +90,14 @@ def log2_of(s: int) -> int:
 
 
 def cross_entropy(z: list[int], width: int, unit: float, label: int) -> tuple[int, list[int]]:
-    """The loss in units of 2^-12, and minus its gradient in units of 1/ONE."""
+    """The loss in units of 2^-12, and its gradient in units of 1/ONE."""
     below = [max(z) - each for each in z]
     e = [exp2(scaled(d, width, unit / log(2) * ONE, 17 * ONE)) for d in below]
     inverse = 2**30 // sum(e)
-    descent = [ONE * (n == label) - (each * inverse + 2**14 >> 15) for n, each in enumerate(e)]
+    gradient = [(each * inverse + 2**14 >> 15) - ONE * (n == label) for n, each in enumerate(e)]
     rest = scaled(log2_of(sum(e)), 32 * ONE, log(2) / 8, 2**20)
     loss = scaled(below[label], width, unit * 2**12, 2**24) + rest
-    return min(loss, 2**24), [min(max(d, 1 - ONE), ONE - 1) for d in descent]
+    return min(loss, 2**24), [min(max(d, 1 - ONE), ONE - 1) for d in gradient]
 
 
 @dataclass
@@ -184,9 +185,9 @@ class Reference:
             inputs.append(self._codes(layer.quantiser, values[-1]))
         (output,) = self.graph.outputs
         width = output.type.scalar.hi - output.type.scalar.lo  # type: ignore[union-attr]
-        loss, descent = cross_entropy(inputs[-1].tolist(), width, self.unit, label)
+        loss, gradient = cross_entropy(inputs[-1].tolist(), width, self.unit, label)
         unit = self.unit / ONE
-        back = Gradient(whole(descent), unit, sqrt(2 / len(descent)) * self.unit, ONE - 1)
+        back = Gradient(whole(gradient), unit, sqrt(2 / len(gradient)) * self.unit, ONE - 1)
         moved: dict[str, Integers] = {}
         for n in reversed(range(len(self.layers))):
             back = self._layer(self.layers[n], inputs[n], sums[n], values[n], back, moved)
@@ -286,7 +287,7 @@ class Reference:
             greatest, rate = greatest * ONE, rate / ONE
         most = 2 ** (30 - (self.fade or 0)) // (1 if x is None else max(1, self.range(x[1])[1]))
         shift = min(max(floor(log2(most / greatest / rate.max())), 1), 31)
-        q = clip(times(d, greatest, rate * 2.0**shift)[0], -most, most)
+        q = clip(times(d, greatest, -rate * 2.0**shift)[0], -most, most)
         g = q if x is None else np.multiply.outer(x[0], q)
         assert np.abs(g).max() <= 2**30
         if self.fade is not None:

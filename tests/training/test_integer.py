@@ -54,7 +54,7 @@ def ends_of(path: Path) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
     return graph.inputs, graph.outputs
 
 
-@pytest.mark.parametrize("learn", RULES_IN_INTEGERS)
+@pytest.mark.parametrize("learn", ["sgd", "momentum"])
 @pytest.mark.parametrize(
     ("precision", "rate", "halves"),
     [("w2a2", 2.0**-4, 0), ("w4a4", 1e-3, 6), ("w8a8", 2.0**-4, 6), (DETECTOR, 1e-3, 0)],
@@ -82,12 +82,13 @@ def test_steps_are_those_of_the_reference(
 
 
 @pytest.mark.parametrize("precision", ["w2a2", "w4a4", "w8a8", DETECTOR])
-def test_a_step_is_near_that_in_floats(precision: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("learn", RULES_IN_INTEGERS)
+def test_a_step_is_near_that_in_floats(learn: str, precision: str, tmp_path: Path) -> None:
     """Roundings apart: a gradient of 16 bits is that of floats."""
     path = network(tmp_path, precision)
     rate = 1e-3 if precision == DETECTOR else 2.0**-4
-    integers = compiled(path, rate=rate)
-    floats = compile_model(path, learn="sgd", how=Learning(rate=rate))
+    integers = compiled(path, learn, rate=rate)
+    floats = compile_model(path, learn=learn, how=Learning(rate=rate))
     for x, label in samples_of(path, 3):
         moved = []
         for simulator in (integers.simulator(), floats.simulator()):
@@ -154,7 +155,7 @@ def test_chance_is_right_in_the_mean(tmp_path: Path) -> None:
     path = network(tmp_path, "w8a8")
     runs = [
         compiled(path, rate=2.0**-12, rounding="stochastic", seed=seed).simulator()
-        for seed in range(40)
+        for seed in range(24)
     ]
     nearest = compiled(path, rate=2.0**-12).simulator()
     (x, label), *_ = samples_of(path, 1)
@@ -167,7 +168,8 @@ def test_chance_is_right_in_the_mean(tmp_path: Path) -> None:
         assert np.abs(differs).max() <= 1
         # Of each element the mean lies within half of the nearest, of all it is random.
         assert np.abs(differs.mean(axis=0)).max() < 0.5 + 4 * 0.5 / sqrt(len(runs))
-        assert abs(differs.mean()) < 0.05
+        # The roundings to nearest of so many elements are off by 0.29 each.
+        assert abs(differs.mean()) < 4 * 0.29 / sqrt(nearest.state[name].size)
 
 
 def clusters(count: int) -> tuple[Any, Any]:

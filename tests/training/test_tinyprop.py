@@ -125,7 +125,7 @@ def test_it_is_bit_exact_on_the_host(options: dict[str, float], tmp_path: Path) 
     [
         ({"s_min": 0.5}, "s_min is 0.5 and s_max 0.25"),
         ({"s_max": 1.0, "batch": 2}, "on one sample"),
-        ({"s_max": 1.0, "precision": "fp16"}, "not in fp16"),
+        ({"s_max": 1.0, "precision": "fp16"}, "not for fp16"),
         ({"s_max": 1.5}, "from 0.0 to 1.0"),
     ],
     ids=str,

@@ -56,7 +56,7 @@ def reciprocal_fixed(e: Emitter, node: Node, s: str) -> str:
 def softmax_residual_fixed(e: Emitter, node: Node, x: str, r: str, label: str) -> str:
     p = Whole(e, x) * Whole(e, spread(e, node, 1, r)) + 2**14 >> 15
     wanted = is_label(e, node, 2, label, node.inputs[0].type.shape[-1])
-    residual = Whole(e, e.node("Where", wanted, (ONE - p).name, (0 - p).name))
+    residual = Whole(e, e.node("Where", wanted, (p - ONE).name, p.name))
     return residual.within(Int(1 - ONE, ONE - 1)).name
 
 
@@ -78,12 +78,6 @@ def cross_entropy_fixed(e: Emitter, node: Node, label: str, z: str, m: str, s: s
     rest = times(bits, 32 * ONE, log(2) * 2.0 ** (LOSS_FRACTION - 15), 2**20)
     loss = times(distance, _width(node, 1), unit * 2.0**LOSS_FRACTION, LOSS_RANGE.hi) + rest
     return loss.within(LOSS_RANGE).name
-
-
-@expands("hinge_residual_fixed")
-def hinge_residual_fixed(e: Emitter, node: Node, label: str, active: str, count: str) -> str:
-    wanted = is_label(e, node, 0, label, node.inputs[1].type.shape[-1])
-    return e.node("Where", wanted, spread(e, node, 2, count), e.node("Neg", active))
 
 
 @expands("scale_fixed")

@@ -10,14 +10,19 @@ from edgetrain.compiler.onnx_io.expansions.registry import expands
 from edgetrain.compiler.types import Int
 
 
-def _matrix(node: Node, columns: int) -> NDArray[np.float32]:
-    """P, (columns, size): transposed."""
+def drawn(node: Node, columns: int) -> NDArray[np.int64]:
+    """P, (columns, size): transposed; in units of 2^-24 of its bound."""
     given, size = node.attributes, node.attributes["size"]
     key = scrambled(given["seed"]) ^ given["stream"]
     of_step = scrambled(scrambled(key))
     bits = [scrambled(scrambled(key ^ i) ^ of_step) for i in range(size * columns)]
-    odd = np.array([2 * (word >> 8) + 1 - 2**24 for word in bits], np.float32)
-    return (odd * np.float32(given["bound"] * 2.0**-24)).reshape(size, columns).T
+    odd = np.array([2 * (word >> 8) + 1 - 2**24 for word in bits], np.int64)
+    return odd.reshape(size, columns).T
+
+
+def _matrix(node: Node, columns: int) -> NDArray[np.float32]:
+    bound: float = node.attributes["bound"]
+    return drawn(node, columns).astype(np.float32) * np.float32(bound * 2.0**-24)
 
 
 @expands("project")

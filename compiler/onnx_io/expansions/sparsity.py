@@ -10,7 +10,10 @@ from edgetrain.compiler.types import Int
 
 @expands("magnitude")
 def magnitude(e: Emitter, node: Node, d: str) -> str:
-    infinity = e.number(np.inf, node.inputs[0].type.scalar)
+    kind = node.inputs[0].type.scalar
+    if isinstance(kind, Int):
+        return e.node("Abs", d)
+    infinity = e.number(np.inf, kind)
     return e.node("Where", e.node("IsNaN", d), infinity, e.node("Abs", d))
 
 
