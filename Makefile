@@ -19,7 +19,7 @@ demo: $(VENV)/demo.stamp  ## compile the shipped CAN detector, run it on emulate
 
 test: $(VENV)/dev.stamp  ## run the tests (first installs what they need)
 	@tools/install-tools --if-allowed
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 check: $(VENV)/dev.stamp  ## lint, format and types
 	$(BIN)/ruff check .

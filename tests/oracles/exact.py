@@ -6,7 +6,6 @@ of products are integer sums, with the scales taken out as rationals.
 """
 
 from collections.abc import Mapping
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from tests.oracles.operators import (
     from_tensor,
     scalar,
 )
+from tests.oracles.rational import Fraction
 from tests.oracles.reals import ROUNDING, Real, add, multiply, sign
 
 __all__ = ["ExactModel", "ExactResult", "Unsupported"]

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import cmp_to_key
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.oracles.rational import Fraction
 from tests.oracles.reals import HALF, Real, Surd, add, compare, sign, to_float32, truncated
 
 Constant = NDArray[Any]  # object array of Fraction

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterable
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from tests.oracles.live import Constant, Live
+from tests.oracles.rational import Fraction
 from tests.oracles.reals import Real, add, compare, multiply, sign, times_root, truncated
 
 Tensor = Constant | Live

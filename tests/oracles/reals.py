@@ -8,10 +8,11 @@ squares.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
+
+from tests.oracles.rational import Fraction
 
 HALF = Fraction(1, 2)
 
