@@ -85,8 +85,8 @@ class IntegerSample(Sample):
             bits = min(bits, 31 - (terms * largest(value.type)).bit_length())
         numbers = {"seed": self.how.seed, "stream": RULE_STREAM + layer}
         projected = self.b.apply(f"{op}_fixed", value, size=size, bits=bits, **numbers)
-        gauge = of.size * bound * sqrt(terms / 3)
-        return self._gauged(projected, of.unit * bound * 2.0**-bits, gauge)
+        typical = of.size * bound * sqrt(terms / 3)
+        return self._gauged(projected, of.unit * bound * 2.0**-bits, typical)
 
     def distance(self, value: Value, target: Value) -> Value:
         gauge, scales = self._gauge(target), self._scales[value]

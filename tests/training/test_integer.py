@@ -207,6 +207,7 @@ def test_it_learns_as_well_as_with_floats(precision: str, tmp_path: Path) -> Non
         ({"decay": 0.1}, "integer has no weight decay"),
         ({"latent": "fp16"}, "integer has no latents of fp16"),
         ({"loss_scale": 64.0}, "a loss scale is for fp16 only"),
+        ({"save_activations": "int4"}, "activations have few bits already"),
     ],
 )
 def test_what_needs_floats_is_refused(how: dict[str, Any], what: str) -> None:
@@ -220,3 +221,15 @@ def test_a_float_model_and_other_rules_are_refused(tmp_path: Path) -> None:
         compiled(path)
     with pytest.raises(InputError, match="adam is not defined in integer"):
         compiled(network(tmp_path, "w2a2"), "adam")
+    with pytest.raises(InputError, match="not for fp16 or integer"):
+        compiled(network(tmp_path, "w2a2"), "tinyprop", options=(("s_max", 1.0),))
+
+
+def test_a_class_that_does_not_exist_changes_nothing(tmp_path: Path) -> None:
+    path = network(tmp_path, "w4a4")
+    simulator = compiled(path, rate=2.0**-4).simulator()
+    (x, _), *_ = samples_of(path, 1)
+    with pytest.raises(InputError):
+        simulator.train_step(x, SIZES[-1])
+    for name, array in compiled(path, rate=2.0**-4).simulator().state.items():
+        np.testing.assert_array_equal(simulator.state[name], array)
