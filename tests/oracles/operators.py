@@ -11,7 +11,7 @@ from onnx import helper
 
 from tests.oracles.live import Constant, Live
 from tests.oracles.rational import Fraction
-from tests.oracles.reals import Real, add, compare, multiply, sign, times_root, truncated
+from tests.oracles.reals import Real, Surd, add, compare, multiply, sign, times_root, truncated
 
 Tensor = Constant | Live
 
@@ -74,7 +74,7 @@ def _live_first(
 
 
 def _inverse_times(value: Real, by: Fraction) -> Real:
-    if not isinstance(value, Fraction):
+    if isinstance(value, Surd):
         raise Unsupported("division by an irrational number")
     return by / value
 
@@ -94,9 +94,9 @@ def product(x: Tensor, weight: Tensor, bias: Constant) -> Tensor:
         raise Unsupported("a product with a live right side")
     if not isinstance(x, Live):
         return np.asarray(x.dot(weight) + bias, object)
-    exact = x.exact and all(isinstance(v, Fraction) for table in x.tables for v in table)
+    exact = x.exact and all(not isinstance(v, Surd) for table in x.tables for v in table)
     columns = [
-        as_integers(v if isinstance(v, Fraction) else truncated(v, 256) for v in table)
+        as_integers(truncated(v, 256) if isinstance(v, Surd) else v for v in table)
         for table in x.tables
     ]
     units = np.array([unit for unit, _ in columns], object)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import index
 
 import numpy as np
 
@@ -46,23 +47,23 @@ def surd(rational: Fraction, factor: Fraction, radicand: Fraction) -> Real:
 
 
 def add(value: Real, term: Fraction) -> Real:
-    if isinstance(value, Fraction):
+    if not isinstance(value, Surd):
         return value + term
     return Surd(value.rational + term, value.factor, value.radicand)
 
 
 def multiply(value: Real, by: Fraction) -> Real:
-    if isinstance(value, Fraction):
+    if not isinstance(value, Surd):
         return value * by
     return surd(value.rational * by, value.factor * by, value.radicand)
 
 
 def times_root(value: Real, radicand: Fraction) -> Real:
     """`value·√radicand`; a sum of two different roots is no `Real` and raises ArithmeticError."""
-    if isinstance(value, Fraction):
+    if not isinstance(value, Surd):
         return surd(Fraction(0), value, radicand)
     product = surd(Fraction(0), value.factor, value.radicand * radicand)
-    if isinstance(product, Fraction):
+    if not isinstance(product, Surd):
         return surd(product, value.rational, radicand)
     if value.rational == 0:
         return product
@@ -74,7 +75,7 @@ def _sign(value: Fraction) -> int:
 
 
 def sign(value: Real) -> int:
-    if isinstance(value, Fraction):
+    if not isinstance(value, Surd):
         return _sign(value)
     left, right = _sign(value.rational), _sign(value.factor)
     if left * right >= 0:
@@ -85,9 +86,9 @@ def sign(value: Real) -> int:
 
 def compare(a: Real, b: Real) -> int:
     """-1, 0 or 1 as `a` is below, at or above `b`."""
-    if isinstance(b, Fraction):
+    if not isinstance(b, Surd):
         return sign(add(a, -b))
-    if isinstance(a, Fraction):
+    if not isinstance(a, Surd):
         return -compare(b, a)
     left = add(a, -b.rational)  # a − b = left − right, with right a pure root
     right = _sign(b.factor)
@@ -100,14 +101,14 @@ def compare(a: Real, b: Real) -> int:
 
 
 def floor(value: Real) -> int:
-    if isinstance(value, Fraction):
-        return math.floor(value)
+    if not isinstance(value, Surd):
+        return index(math.floor(value))
     # (a + b·√w)/d with integers a, b, d > 0, and √w = √(u·t)/t.
     u, t = value.radicand.numerator, value.radicand.denominator
     d = math.lcm(value.rational.denominator, value.factor.denominator)
     a, b = int(value.rational * d), int(value.factor * d)
     root = math.isqrt(b * b * u * t)
-    return (a * t + (root if b > 0 else -root - 1)) // (d * t)
+    return index((a * t + (root if b > 0 else -root - 1)) // (d * t))
 
 
 def ceil(value: Real) -> int:
@@ -115,7 +116,7 @@ def ceil(value: Real) -> int:
 
 
 def half_even(value: Real) -> int:
-    return round(value) if isinstance(value, Fraction) else floor(add(value, HALF))
+    return index(round(value)) if not isinstance(value, Surd) else floor(add(value, HALF))
 
 
 def half_up(value: Real) -> int:

@@ -4,7 +4,6 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from tests.oracles.builder import QONNX, GraphBuilder
 from tests.oracles.exact import ExactModel, Unsupported
+from tests.oracles.rational import Fraction
 from tests.oracles.reals import Surd
 
 Floats = NDArray[np.float32]

@@ -2,7 +2,6 @@
 
 import decimal
 import math
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,18 +9,19 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.oracles import reals
+from tests.oracles.rational import Fraction
 
-rationals = st.fractions(max_denominator=10**6).filter(lambda f: abs(f) < 10**9)
+rationals = st.fractions(max_denominator=10**6).filter(lambda f: abs(f) < 10**9).map(Fraction)
 radicands = rationals.map(lambda f: abs(f) + Fraction(1, 7))
 numbers = st.builds(reals.surd, rationals, rationals, radicands)
 
 
 def decimal_of(value: reals.Real) -> decimal.Decimal:
     def ratio(fraction: Fraction) -> decimal.Decimal:
-        return decimal.Decimal(fraction.numerator) / decimal.Decimal(fraction.denominator)
+        return decimal.Decimal(int(fraction.numerator)) / decimal.Decimal(int(fraction.denominator))
 
     with decimal.localcontext(prec=200):
-        if isinstance(value, Fraction):
+        if not isinstance(value, reals.Surd):
             return ratio(value)
         return ratio(value.rational) + ratio(value.factor) * ratio(value.radicand).sqrt()
 
