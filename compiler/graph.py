@@ -184,6 +184,10 @@ class GraphBuilder:
         """What `state` begins with."""
         return dict(self._currents)[state]
 
+    def following(self, state: Value) -> Value:
+        """What `state` becomes, as far as that is known by now."""
+        return self._nexts.get(state, state)
+
     def update_only_if(self, ok: Value) -> None:
         """From here on a state keeps its elements unless the scalar `ok` is 1."""
         self._condition = ok

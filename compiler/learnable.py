@@ -16,6 +16,9 @@ from edgetrain.compiler.types import Int
 
 Doubles = NDArray[np.float64]
 
+MOST_GROWTH = 2
+"""How many times what they are in the model file gains and steps of weights may become."""
+
 
 def power_codes(levels: Int) -> Int:
     """The codes of the powers of two among `levels`: 0 stands for 0, ±n for ±2^(n − 1)."""
@@ -47,7 +50,7 @@ class Learnable:
     `levels`: the integers that it may become.  `steps` are its numbers before they were rounded to
     the levels, None where no more than the integers is known of it; `bipolar`: rounded to −1 or,
     from 0 on, to 1; `powers`: rounded to the nearest of 0, ±1, ±2, ±4 …, of which it is the code
-    (see `power_codes`).
+    (see `power_codes`).  `growth`: how many times its unit its steps may become while it learns.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Learnable:
     steps: Doubles | None = None
     bipolar: bool = False
     powers: bool = False
+    growth: int = 1
 
     def integers(self, array: NDArray[Any]) -> NDArray[Any]:
         """What the elements of `array` stand for."""

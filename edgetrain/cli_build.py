@@ -151,6 +151,13 @@ def setting(text: str) -> tuple[str, str]:
 )
 @click.option("--mask", type=click.Choice(["small"]), help="Only weights of small size learn.")
 @click.option(
+    "--scales",
+    type=click.Choice(["frozen", "learned"]),
+    default="frozen",
+    show_default=True,
+    help="Whether the steps of a quantised model's weights learn too.",
+)
+@click.option(
     "--save-activations",
     type=click.Choice(["int8", "int4", "int2"]),
     help="What a float model keeps of its activations for the backward pass; all by default.",

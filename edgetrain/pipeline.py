@@ -126,8 +126,13 @@ def compile_model(
     features = frozenset(target.features)
     how = how or Learning()
     learnable = learn is not None or state is not None
-    powers = how.precision == "pow2"
-    imported = import_model(model, dequantise=dequantise, learnable=learnable, powers=powers)
+    imported = import_model(
+        model,
+        dequantise=dequantise,
+        learnable=learnable,
+        powers=how.precision == "pow2",
+        scales=how.scales == "learned",
+    )
     if state is not None:
         graph, quantisation = with_learned(imported.graph, imported.quantisation, state)
         imported = replace(imported, graph=graph, quantisation=quantisation)

@@ -44,6 +44,7 @@ def compile_project(
     rounding: str | None = None,
     seed: int = 0,
     mask: str | None = None,
+    scales: str = "frozen",
     save_activations: str | None = None,
     options: Mapping[str, float | str] | None = None,
     dequantise: bool = False,
@@ -64,7 +65,8 @@ def compile_project(
     are floats.  `rounding` is that of the parameters: `nearest`, or `stochastic` by random numbers.
     A float model keeps its activations for the backward pass as `save_activations` of int8, int4 or
     int2, if that is given.  `seed` is that of all random numbers; with the `mask` small only
-    weights of small size learn; `options` are the rule's own (`edgetrain rules`).
+    weights of small size learn; with `scales` learned the steps of a quantised model's weights
+    learn too; `options` are the rule's own (`edgetrain rules`).
 
     `dequantise` makes a quantised model a float one (a CAN detector without its front end).
     `state` is a file that `export_state` wrote: the model as the device has learned it.
@@ -89,6 +91,7 @@ def compile_project(
         rounding=rounding,
         seed=seed,
         mask=mask,
+        scales=scales,
         save_activations=save_activations,
         options=tuple((options or {}).items()),
     )

@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Value
 from edgetrain.compiler.interface import OutputCode
-from edgetrain.compiler.learnable import Doubles, Learnable, Quantisation, power_codes
+from edgetrain.compiler.learnable import (
+    MOST_GROWTH,
+    Doubles,
+    Learnable,
+    Quantisation,
+    power_codes,
+)
 from edgetrain.compiler.onnx_io.exact import (
     Affine,
     Chain,
@@ -69,11 +75,13 @@ class LearnableReader(QuantisedReader):
     of 31 bits and rounded once, half up, as the reference kernels of TFLite do it (Jacob et al.,
     "Quantization and training of neural networks for efficient integer-arithmetic-only inference",
     2018): of exact ties half go another way than the file says, and nothing else that is known.
+    With `scales` gains are the steps of weights, in every layer, and its unit that of the weights.
     Raises InputError for a layer that cannot learn.
     """
 
-    def __init__(self, file: ModelFile, *, powers: bool = False) -> None:
+    def __init__(self, file: ModelFile, *, powers: bool = False, scales: bool = False) -> None:
         super().__init__(file, powers=powers)
+        self._scales = scales
         self.quantisation = Quantisation()
         self._layers = 0
 
@@ -83,7 +91,7 @@ class LearnableReader(QuantisedReader):
         if x.weights is not None:
             if x.linear is None:
                 raise node.refuse("its layer cannot learn", _SIGNED_WEIGHTS)
-            lines = _lines(x, _fraction(x, x.linear))
+            lines = _lines(x, self._fraction(x, x.linear))
             sums = self._layer(x, x.linear, lines)
         self.quantisation.scales[sums] = np.array([float(line.unit) for line in lines])
         if any(isinstance(step, Leaky) for chain in x.chains for step in chain):
@@ -148,7 +156,7 @@ class LearnableReader(QuantisedReader):
                 "the last layer cannot learn",
                 remedy=f"end with a plain linear layer, and {_SIGNED_WEIGHTS}",
             )
-        lines = _in_one_unit(x, _fraction(x, x.linear))
+        lines = _in_one_unit(x, self._fraction(x, x.linear))
         sums = self._layer(x, x.linear, lines)
         self.quantisation.scales[sums] = np.array([float(lines[0].unit)])
         return sums, OutputCode(sums.type, (lines[0].unit,), (Fraction(0),))
@@ -166,22 +174,37 @@ class LearnableReader(QuantisedReader):
         unit, latent = _units(linear.scale), linear.latent
         levels = power_codes(latent.levels) if latent.powers else latent.levels
         learnable[weights] = Learnable(
-            f"w{number}", unit, levels, latent.steps, latent.bipolar, latent.powers
+            f"w{number}",
+            unit,
+            levels,
+            latent.steps,
+            latent.bipolar,
+            latent.powers,
+            MOST_GROWTH if self._scales else 1,
         )
-        if _plain(x):
+        if _plain(x) and not self._scales:
             return sums
         gains = np.array([line.gain for line in lines], np.int64)
         biases = np.array([line.bias for line in lines], np.int64)
-        largest = 2 * int(np.abs(gains).max())
+        largest = MOST_GROWTH * int(np.abs(gains).max())
         gain = builder.constant(gains, Int(-largest, largest))
         bias = builder.constant(biases, BIASES)
         learnable[bias] = Learnable(f"b{number}", _units([line.unit for line in lines]), BIASES)
-        if linear.gamma is not None and largest >= 2 ** (LEAST_GAIN_FRACTION + 1):
+        meant = linear.scale if self._scales else linear.gamma
+        if meant is not None and largest >= MOST_GROWTH * 2**LEAST_GAIN_FRACTION:
             # Of a channel that a batch norm makes constant, the gain has no effect.
-            pairs = zip(linear.gamma, lines, strict=True)
-            parts = [abs(g / line.gain) or Fraction(1) for g, line in pairs]
+            pairs = zip(meant, gains.tolist(), strict=True)
+            parts = [number / (gain or 1) or Fraction(1) for number, gain in pairs]
             learnable[gain] = Learnable(f"g{number}", _units(parts), Int(-largest, largest))
         return builder.apply("affine", sums, gain, bias)
+
+    def _fraction(self, x: Activation, linear: Linear) -> int:
+        """The bits by which a layer's gains and biases are finer than its sums."""
+        if _plain(x) and not self._scales:
+            return 0
+        code, weight = (max(abs(t.lo), abs(t.hi)) for t in (x.range, linear.latent.levels))
+        largest = len(linear.latent.steps) * code * weight
+        return max(0, min(MOST_FRACTION, SUM_BITS - largest.bit_length()))
 
 
 def _units(numbers: Sequence[Fraction]) -> Doubles:
@@ -194,15 +217,6 @@ def _plain(x: Activation) -> bool:
     """Whether the layer has neither a bias nor gains that differ."""
     (slope, _), *more = {_line(chain) for chain in x.chains}
     return not more and slope > 0 and all(len(_until_clamp(chain)) == 1 for chain in x.chains)
-
-
-def _fraction(x: Activation, linear: Linear) -> int:
-    """The bits by which a layer's gains and biases are finer than its sums."""
-    if _plain(x):
-        return 0
-    code, weight = (max(abs(t.lo), abs(t.hi)) for t in (x.range, linear.latent.levels))
-    largest = len(linear.latent.steps) * code * weight
-    return max(0, min(MOST_FRACTION, SUM_BITS - largest.bit_length()))
 
 
 def _lines(x: Activation, fraction: int) -> list[Line]:

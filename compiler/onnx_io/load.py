@@ -38,13 +38,19 @@ class ImportedModel:
 
 
 def import_model(
-    path: str | Path, *, dequantise: bool = False, learnable: bool = False, powers: bool = False
+    path: str | Path,
+    *,
+    dequantise: bool = False,
+    learnable: bool = False,
+    powers: bool = False,
+    scales: bool = False,
 ) -> ImportedModel:
     """Read a QONNX, QDQ or float ONNX MLP, or onnxruntime's training graph of one.
 
     `dequantise`: a quantised model as the float network that it stands for.  `learnable`: a
-    quantised model with its gains and biases beside its weights.  `powers`: its weights rounded to
-    0 and powers of two.  Raises InputError for what cannot be expressed.
+    quantised model with its gains and biases beside its weights, and with `scales` with the steps
+    of weights as gains.  `powers`: its weights rounded to 0 and powers of two.  Raises InputError
+    for what cannot be expressed.
     """
     file = read_model_file(path)
     quantised = bool(file.annotation) or any(n.op in _QUANTISERS for n in file.nodes)
@@ -57,8 +63,9 @@ def import_model(
     file.check_network()
     reader: DequantisedReader | QuantisedReader | FloatReader = FloatReader(file)
     if quantised:
-        exact = LearnableReader if learnable else QuantisedReader
-        reader = exact(file, powers=powers)
+        reader = QuantisedReader(file, powers=powers)
+        if learnable:
+            reader = LearnableReader(file, powers=powers, scales=scales)
         if dequantise:
             reader = DequantisedReader(file)
     try:

@@ -1,5 +1,7 @@
 """Between integers and the floats that they stand for: a learning network's numbers in few bits."""
 
+from collections.abc import Iterable
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from numpy.random import Generator
@@ -44,14 +46,23 @@ def _odd(x: Expr) -> Expr:
     return eq(sub(x, shift_left(shift_right(x, 1), 1)), 1)
 
 
+def _count(flags: Iterable[Expr]) -> Expr:
+    return reduce(add, flags, lift(0))
+
+
 def nearest(x: Expr, within: Int) -> Expr:
     """The integer `within` a range of at most 25 bits that is nearest to the FLOAT32 x, ties to
     even; 0, or what is nearest to it, for NaN."""
+    if within.lo <= 0 <= within.hi <= within.lo + FEW_LEVELS:
+        # So many comparisons are quicker; of a tie the odd integer is left.
+        above = [(le if n % 2 else lt)(n + 0.5, x) for n in range(within.hi)]
+        below = [(le if n % 2 else lt)(x, -n - 0.5) for n in range(-within.lo)]
+        return sub(_count(above), _count(below))
     held = minimum(maximum(x, float(within.lo)), float(within.hi))
-    below = floor(held)
-    rest = sub(held, to_float(below))
-    up = select(lt(0.5, rest), 1, select(eq(rest, 0.5), _odd(below), 0))
-    return clamp(add(below, up), within)
+    floored = floor(held)
+    rest = sub(held, to_float(floored))
+    up = select(lt(0.5, rest), 1, select(eq(rest, 0.5), _odd(floored), 0))
+    return clamp(add(floored, up), within)
 
 
 def _unit_example(rng: Generator, kind: Int | Float) -> tuple[TensorType, ...]:

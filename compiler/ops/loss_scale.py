@@ -46,10 +46,15 @@ def scale_by(x: TensorType, s: TensorType) -> Nest:
     return elementwise(axes(x.shape), mul, x=x, s=s)
 
 
-@register("reciprocal", lambda _: Example((_NUMBER,)))
+def _reciprocal_example(rng: Generator) -> Example:
+    shape = (int(rng.integers(1, 12)),) if rng.random() < 0.5 else ()
+    return Example((TensorType(shape, FLOAT32),))
+
+
+@register("reciprocal", _reciprocal_example)
 def reciprocal(s: TensorType) -> Nest:
-    """y = 1/s; s a scalar."""
-    return elementwise((), lambda s: div(1.0, s), s=s)
+    """y = 1/s, element by element."""
+    return elementwise(axes(s.shape), lambda s: div(1.0, s), s=s)
 
 
 def _unscale_example(rng: Generator) -> Example:

@@ -1,6 +1,7 @@
 """What a device has learned, given back to its model as constants."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -40,8 +41,19 @@ def with_learned(
         known = ", ".join(names.values())
         raise InputError("the state holds no parameter of the model", remedy=f"it has {known}")
     if quantisation is not None:
+        _check_gains(state, names.values())
         quantisation = Quantisation(learnable, quantisation.scales)
     return replace(graph, constants=constants), quantisation
+
+
+def _check_gains(state: Mapping[str, Array], names: Collection[str]) -> None:
+    """A gain that the model does not know would be lost."""
+    unknown = [name for name in state if re.fullmatch(r"g\d+", name) and name not in names]
+    if unknown:
+        raise InputError(
+            f"the state has gains {', '.join(unknown)}, which the model does not have",
+            remedy="give --scales learned, if the scales have learned",
+        )
 
 
 def _fitting(value: Value, name: str, array: Array) -> Array:

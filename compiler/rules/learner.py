@@ -28,6 +28,7 @@ from edgetrain.compiler.rules.parameter import (
 )
 from edgetrain.compiler.rules.registry import Learning
 from edgetrain.compiler.rules.saved import Saved, save
+from edgetrain.compiler.rules.scales import with_scales
 from edgetrain.compiler.types import FLOAT32, Float, Int, Scalar, TensorType
 
 RULE_STREAM = 2**16
@@ -65,6 +66,8 @@ class Sample:
         self.target = b.input("target", target or how.loss_entry.target_type(real))
         self._known = b.states_of(infer)
         self.parameters = tuple(self._parameter(state) for state in infer.states)
+        if how.scales == "learned":
+            self.parameters = with_scales(b, self.parameters)
         self._known |= b.constants_of(infer)
         self._scales: dict[Value, Doubles] = {}
         self._saved: dict[Value, Saved] = {}
@@ -246,14 +249,16 @@ def learn(
     return b.build()
 
 
-def _by_numbers(sample: Sample, key: Value | Parameter, gradient: Value) -> tuple[Parameter, Value]:
-    """A parameter, and the gradient by its real numbers; a rule's own state is one by itself."""
+def _by_numbers(
+    sample: Sample, key: Value | Parameter, gradient: Value
+) -> Sequence[tuple[Parameter, Value]]:
+    """Parameters, and the gradients by their real numbers; a rule's own state is one by itself."""
     if isinstance(key, Parameter):
-        return key, gradient
+        return [(key, gradient)]
     for parameter in sample.parameters:
         if key == parameter.deployed:
-            return parameter, parameter.straight_through(sample.b, gradient)
-    return Parameter(key, key), gradient
+            return parameter.gradients(sample.b, gradient)
+    return [(Parameter(key, key), gradient)]
 
 
 def _of_batch(
@@ -263,7 +268,8 @@ def _of_batch(
     if isinstance(found, Slopes):
         b, loss, slopes = over_samples(sample, found.loss, found.slopes)
         return b, loss, found.along(b, slopes)
-    pairs = [_by_numbers(sample, key, gradient) for key, gradient in found.gradients.items()]
+    each = (_by_numbers(sample, key, gradient) for key, gradient in found.gradients.items())
+    pairs = [pair for several in each for pair in several]
     b, loss, sums = over_samples(sample, found.loss, [gradient for _, gradient in pairs])
     return b, loss, {key: total for (key, _), total in zip(pairs, sums, strict=True)}
 

@@ -1,5 +1,6 @@
 """What learns: a tensor that the network computes with, and the one that an optimiser moves."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +60,11 @@ class Parameter:
     def straight_through(self, b: GraphBuilder, gradient: Value) -> Value:
         """The gradient by the real numbers, of that by `deployed`."""
         return gradient
+
+    def gradients(self, b: GraphBuilder, gradient: Value) -> Sequence[tuple["Parameter", Value]]:
+        """Of that by `deployed`: all by real numbers that follow from it, of itself and of others,
+        in the order in which these are to be updated."""
+        return [(self, self.straight_through(b, gradient))]
 
 
 @dataclass(frozen=True)
@@ -120,10 +126,9 @@ class QuantisedParameter(Parameter):
 
     def straight_through(self, b: GraphBuilder, gradient: Value) -> Value:
         # Of x dᵀ it is d that is scaled, before it meets x: a vector instead of a matrix.
-        maker = next(node for node in reversed(b.nodes) if gradient in node.outputs)
-        inverse = 1 / self.learnable.unit
-        if maker.op == "outer":
-            x, d = maker.inputs
+        factors, inverse = product_of(b, gradient), 1 / self.learnable.unit
+        if factors is not None:
+            x, d = factors
             return b.apply("outer", x, times(b, d, inverse))
         return times(b, gradient, inverse)
 
@@ -139,15 +144,24 @@ class QuantisedParameter(Parameter):
         return b.apply("quantise_stochastic", number, step_counter(b), *vector, **how)
 
 
+def product_of(b: GraphBuilder, gradient: Value) -> tuple[Value, Value] | None:
+    """x and d, where `gradient` is x dᵀ."""
+    maker = next(node for node in reversed(b.nodes) if gradient in node.outputs)
+    if maker.op != "outer":
+        return None
+    x, d = maker.inputs
+    return x, d
+
+
 def bounds(learnable: Learnable) -> tuple[float, float]:
     """The least and the greatest number of units that a latent may count."""
-    lo, hi = learnable.levels.lo, learnable.levels.hi
+    lo, hi, growth = learnable.levels.lo, learnable.levels.hi, learnable.growth
     if learnable.bipolar:
-        return lo, hi
+        return growth * lo, growth * hi
     if learnable.powers:
         lo, hi = powers_of(np.array([lo, hi])).tolist()
-        return 1.5 * lo, 1.5 * hi
-    return lo - 0.5, hi + 0.5
+        return 1.5 * growth * lo, 1.5 * growth * hi
+    return growth * (lo - 0.5), growth * (hi + 0.5)
 
 
 def as_operands(b: GraphBuilder, factors: Doubles) -> tuple[tuple[Value, ...], float]:

@@ -26,6 +26,7 @@ LATENTS = ("int16", "int8", "fp16")
 _QUANTISED = re.compile(r"w[1-8]a[1-8]|int8|pow2")
 ROUNDINGS = ("nearest", "stochastic")
 MASKS = ("small",)
+SCALES = ("frozen", "learned")
 DEFAULT_LOSS = "cross-entropy"
 OWN_LOSS = (DEFAULT_LOSS,)
 LOSS_SCALES = tuple(2.0**power for power in range(25))
@@ -79,7 +80,8 @@ class Learning:
     dynamic (the default), where it is found while learning.  `rounding` of its parameters: nearest,
     or stochastic, up or down by random numbers of `seed` such that the mean is right; by default
     stochastic for latents of int8 alone.  The random numbers of rules are of this seed too.
-    `mask`: small, where only parameters of small size learn.
+    `mask`: small, where only parameters of small size learn.  `scales`: learned, where the steps of
+    a quantised network's weights learn too (see `scales.py`), or frozen.
     `save_activations`: what a float network keeps of its activations for the backward pass, int8,
     int4 or int2; by default all.
     `options`: names and values of the rule's own (see `Option`).
@@ -104,6 +106,7 @@ class Learning:
     rounding: str | None = None
     seed: int = 0
     mask: str | None = None
+    scales: str = "frozen"
     save_activations: str | None = None
     options: tuple[tuple[str, Number | str], ...] = ()
 
@@ -119,6 +122,7 @@ class Learning:
         self._check_scale()
         self._check_rounding()
         self._check_saved()
+        self._check_scales()
         if not 0 <= self.momentum < 1:
             raise InputError(f"the momentum is {self.momentum}", remedy="give 0 to less than 1")
         if self.schedule not in SCHEDULES:
@@ -232,6 +236,18 @@ class Learning:
                 remedy="leave out --save-activations, or make it a float one with --dequantise",
             )
 
+    def _check_scales(self) -> None:
+        if self.scales not in SCALES:
+            raise InputError(
+                f"unknown scales {self.scales!r}", remedy=f"known: {', '.join(SCALES)}"
+            )
+        able = self.family == "quantised" and self.precision != "int8" and self.scaled_gradients
+        if self.scales == "learned" and not able:
+            raise InputError(
+                f"scales do not learn in {self.precision}",
+                remedy="they do where a quantised network's weights have finer latents",
+            )
+
     def option(self, name: str) -> Number:
         """The value of an option, once a rule has settled it."""
         value = dict(self.options)[name]
@@ -261,8 +277,8 @@ class Rule:
 
     `build(infer graph with states, how)` is the graph of the entry `train_step`, for a settled how.
     `infer`, of the same two, is that of the entry `infer`, where it is not the network itself.
-    `precisions`, `losses` and `masks`: those in which, by which and with which the rule is defined;
-    of the losses the default alone where it has a loss of its own (OWN_LOSS).
+    `precisions`, `losses`, `masks` and `scales`: those in which, by which and with which the rule
+    is defined; of the losses the default alone where it has a loss of its own (OWN_LOSS).
     """
 
     name: str
@@ -273,11 +289,12 @@ class Rule:
     infer: Build | None = None
     masks: tuple[str, ...] = ()
     losses: tuple[str, ...] = tuple(LOSSES)
+    scales: tuple[str, ...] = SCALES
 
     def settle(self, how: Learning) -> Learning:
         """`how` with a value for every option of the rule.  Raises InputError for an option that it
-        does not have, a value out of range, or or a precision, a loss or a mask for which it is not
-        defined.
+        does not have, a value out of range, or a precision, a loss, a mask or scales for which it
+        is not defined.
         """
         if how.precision is not None and how.family not in self.precisions:
             raise InputError(
@@ -289,6 +306,8 @@ class Rule:
             raise InputError(
                 f"{self.name} has no mask {how.mask!r}", remedy=f"rules with it: {', '.join(able)}"
             )
+        if how.scales not in self.scales:
+            raise InputError(f"{self.name} learns no scales", remedy="give --scales frozen")
         if how.loss not in self.losses:
             others = f"it does by {', '.join(self.losses)}"
             raise InputError(
@@ -320,12 +339,13 @@ def register(
     infer: Build | None = None,
     masks: tuple[str, ...] = (),
     losses: tuple[str, ...] = tuple(LOSSES),
+    scales: tuple[str, ...] = SCALES,
 ) -> Callable[[Build], Build]:
     """Enter the decorated function into the table as the rule `name`."""
 
     def enter(build: Build) -> Build:
         summary = (build.__doc__ or "").strip().splitlines()[0]
-        RULES[name] = Rule(name, summary, build, options, precisions, infer, masks, losses)
+        RULES[name] = Rule(name, summary, build, options, precisions, infer, masks, losses, scales)
         return build
 
     return enter

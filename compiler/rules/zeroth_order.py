@@ -37,6 +37,7 @@ SPARSITY = Option("sparsity", 0.8, 0.0, 0.99, "with --mask small: the share that
     options=(EPSILON, DIRECTIONS, SIGNS, SPARSITY),
     precisions=("fp32", "quantised"),
     masks=("small",),
+    scales=("frozen",),
 )
 def zeroth_order(infer: Network, how: Learning) -> Graph:
     """Two forward passes beside the parameters, and a step along their difference (MeZO)."""

@@ -12,7 +12,7 @@ from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.ops.loss import LOSSES
 from edgetrain.compiler.ops.schedule import SCHEDULES
 from edgetrain.compiler.rules import RULES, Learning
-from edgetrain.compiler.rules.registry import INTEGER, LATENTS, ROUNDINGS
+from edgetrain.compiler.rules.learning import INTEGER, LATENTS, ROUNDINGS, SCALES
 from edgetrain.compiler.rules.saved import SAVED
 from edgetrain.pipeline import FP16_FEATURES, Program, compile_model, write_project
 from edgetrain.verify import VerifyReport, verify
@@ -57,6 +57,7 @@ FACTORS: dict[str, Sequence[Any]] = {
     "loss_scale": (1.0, 128.0, "dynamic"),
     "rounding": ROUNDINGS,
     "save_activations": (None, *SAVED),
+    "scales": SCALES,
     "update": ("all", "last", "biases", "w0[1:2]"),
 }
 
@@ -84,6 +85,10 @@ def _valid(case: Case) -> bool:
         return False
     if not quantised and case.get("latent", LATENTS[0]) != LATENTS[0]:
         return False
+    if case.get("scales") == "learned" and (
+        case["precision"] == "int8" or case.get("update", "all") != "all"
+    ):
+        return False
     try:
         how = learning(case)
         if "rule" in case:
@@ -98,8 +103,9 @@ def learning(case: Case) -> Learning:
     named = {field.name for field in fields(Learning)}
     given = {name: value for name, value in case.items() if name in named}
     if given.get("precision") == "int8":
-        # Its weights are their own latents.
+        # Its weights are their own latents, and of no other scale.
         given.pop("latent", None)
+        given.pop("scales", None)
     return Learning(**FIXED, **given)
 
 

@@ -36,6 +36,7 @@ PRECISIONS: Final = {
     "w4a4": Precision("quantised", (4, 4)),
     "int8": Precision("quantised", (8, 8), {"precision": "int8"}),
     "pow2, activations of 4 bits": Precision("quantised", (8, 4), {"precision": "pow2"}, ("sgd",)),
+    "w2a2, learned scales": Precision("quantised", (2, 2), {"scales": "learned"}, ("sgd",)),
     "w2a2, latents of fp16": Precision("quantised", (2, 2), {"latent": "fp16"}, ("sgd",)),
     "w2a2, latents of int8": Precision("quantised", (2, 2), {"latent": "int8"}, ("sgd",)),
     "w2a2, no floats": Precision("integer", (2, 2), {"precision": "integer"}),

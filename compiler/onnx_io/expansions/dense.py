@@ -8,14 +8,14 @@ from edgetrain.compiler.types import Int
 
 @expands("matmul")
 def matmul(e: Emitter, node: Node, x: str, w: str, b: str | None = None) -> str:
-    w = _weights(e, node, w)
+    w = integer_weights(e, node, 1, w)
     product = e.node("MatMul", x, w)
     return product if b is None else e.node("Add", product, b)
 
 
-def _weights(e: Emitter, node: Node, w: str) -> str:
-    """The weights, of which operand 1 may be codes of powers of two."""
-    codes = node.inputs[1].type.scalar
+def integer_weights(e: Emitter, node: Node, operand: int, w: str) -> str:
+    """The weights, of which the operand may be codes of powers of two."""
+    codes = node.inputs[operand].type.scalar
     if not node.attributes.get("powers", False):
         return w
     assert isinstance(codes, Int)
@@ -27,7 +27,7 @@ def _weights(e: Emitter, node: Node, w: str) -> str:
 
 @expands("matmul_t")
 def matmul_t(e: Emitter, node: Node, d: str, w: str) -> str:
-    w = as_float(e, node, 1, _weights(e, node, w))
+    w = as_float(e, node, 1, integer_weights(e, node, 1, w))
     return e.node("MatMul", d, e.node("Transpose", w))
 
 
