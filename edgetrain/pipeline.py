@@ -31,8 +31,8 @@ from edgetrain.compiler.program_file import (
 )
 from edgetrain.compiler.rules import Learning, Rule, find_rule
 from edgetrain.compiler.rules.learned import with_learned
+from edgetrain.compiler.rules.learning import INTEGER
 from edgetrain.compiler.rules.parameters import with_parameters
-from edgetrain.compiler.rules.registry import INTEGER
 from edgetrain.compiler.types import Float
 from edgetrain.costs import entry_multiplications
 from edgetrain.executor import evaluate

@@ -14,7 +14,8 @@ from edgetrain.compiler.rules import (
     tinyprop,
     zeroth_order,
 )
-from edgetrain.compiler.rules.registry import RULES, Learning, Option, Rule, find_rule
+from edgetrain.compiler.rules.learning import Learning
+from edgetrain.compiler.rules.registry import RULES, Option, Rule, find_rule
 
 __all__ = [
     "RULES",

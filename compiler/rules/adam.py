@@ -11,9 +11,10 @@ import numpy as np
 
 from edgetrain.compiler.graph import Graph, GraphBuilder, Value
 from edgetrain.compiler.rules.learner import back_propagation, learn
+from edgetrain.compiler.rules.learning import PRECISIONS, Learning
 from edgetrain.compiler.rules.network import Network
 from edgetrain.compiler.rules.optimiser import Update, learning_rate, zeros_like
-from edgetrain.compiler.rules.registry import PRECISIONS, Learning, register
+from edgetrain.compiler.rules.registry import register
 from edgetrain.compiler.types import FLOAT32
 
 BETAS = (0.9, 0.999)

@@ -17,8 +17,9 @@ from edgetrain.compiler.ops.loss import LOSSES
 from edgetrain.compiler.rules.descend import descend
 from edgetrain.compiler.rules.initial import drawn
 from edgetrain.compiler.rules.learner import RULE_STREAM, Estimate, Sample
+from edgetrain.compiler.rules.learning import Learning
 from edgetrain.compiler.rules.network import Network
-from edgetrain.compiler.rules.registry import Learning, Option, register
+from edgetrain.compiler.rules.registry import Option, register
 from edgetrain.compiler.types import FLOAT32
 
 FACTOR = 256.0

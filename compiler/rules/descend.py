@@ -5,9 +5,9 @@ from collections.abc import Callable
 from edgetrain.compiler.graph import Graph
 from edgetrain.compiler.rules.integer import learn_in_integers
 from edgetrain.compiler.rules.learner import Estimate, Sample, Slopes, learn
+from edgetrain.compiler.rules.learning import INTEGER, Learning
 from edgetrain.compiler.rules.network import Network
 from edgetrain.compiler.rules.optimiser import descends_in_half, descent
-from edgetrain.compiler.rules.registry import INTEGER, Learning
 from edgetrain.compiler.types import TensorType
 
 

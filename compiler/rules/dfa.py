@@ -7,8 +7,9 @@ hidden layer's output: W ← W − rate·((B e) ⊙ σ′(z)) xᵀ.
 from edgetrain.compiler.graph import Graph, Value
 from edgetrain.compiler.rules.descend import descend
 from edgetrain.compiler.rules.learner import Estimate, Run, Sample
+from edgetrain.compiler.rules.learning import INTEGER, PRECISIONS, Learning
 from edgetrain.compiler.rules.network import Network
-from edgetrain.compiler.rules.registry import INTEGER, PRECISIONS, Learning, Option, register
+from edgetrain.compiler.rules.registry import Option, register
 
 OPTIONS = (Option("scale", 1.0, 0.0, 1e3, "feedback is uniform within scale/√units of a layer"),)
 

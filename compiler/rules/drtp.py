@@ -7,9 +7,10 @@ W ← W − rate·((B y*) ⊙ σ′(z)) xᵀ.
 from edgetrain.compiler.graph import Graph, Value
 from edgetrain.compiler.rules.descend import descend
 from edgetrain.compiler.rules.learner import Estimate, Sample
+from edgetrain.compiler.rules.learning import INTEGER, PRECISIONS, Learning
 from edgetrain.compiler.rules.local import layer_by_layer, projected_target
 from edgetrain.compiler.rules.network import Network
-from edgetrain.compiler.rules.registry import INTEGER, PRECISIONS, Learning, Option, register
+from edgetrain.compiler.rules.registry import Option, register
 
 OPTIONS = (Option("scale", 6**0.5, 0.0, 1e3, "feedback is uniform within scale/√units of a layer"),)
 

@@ -11,9 +11,9 @@ from edgetrain.compiler.graph import Graph, GraphBuilder, Value
 from edgetrain.compiler.ops.fixed_schedule import SHARE_BITS
 from edgetrain.compiler.rules.integer_sample import MOST_SHIFT, IntegerSample, largest, rescaled
 from edgetrain.compiler.rules.learner import Estimate, Sample, Slopes, over_samples
+from edgetrain.compiler.rules.learning import Learning
 from edgetrain.compiler.rules.network import Network
 from edgetrain.compiler.rules.parameter import Parameter, QuantisedParameter
-from edgetrain.compiler.rules.registry import Learning
 from edgetrain.compiler.rules.step import step_counter
 from edgetrain.compiler.types import Int
 

@@ -22,8 +22,8 @@ from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import GraphBuilder, Node, Value
 from edgetrain.compiler.learnable import Doubles
 from edgetrain.compiler.rules.learner import RULE_STREAM, Run, Sample
+from edgetrain.compiler.rules.learning import Learning
 from edgetrain.compiler.rules.network import Network
-from edgetrain.compiler.rules.registry import Learning
 from edgetrain.compiler.types import Int, TensorType
 
 Integers: TypeAlias = NDArray[np.int64]

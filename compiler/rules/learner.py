@@ -14,6 +14,7 @@ from edgetrain.compiler.batch import mean, over_batch
 from edgetrain.compiler.graph import Graph, GraphBuilder, Node, State, Value
 from edgetrain.compiler.learnable import Doubles
 from edgetrain.compiler.rules.layers import Layer, layers_of
+from edgetrain.compiler.rules.learning import Learning
 from edgetrain.compiler.rules.loss_scale import cancel_overflow, in_type, scaled, unscaled
 from edgetrain.compiler.rules.network import Network
 from edgetrain.compiler.rules.optimiser import Optimiser
@@ -26,7 +27,6 @@ from edgetrain.compiler.rules.parameter import (
     latent_type,
     times,
 )
-from edgetrain.compiler.rules.registry import Learning
 from edgetrain.compiler.rules.saved import Saved, save
 from edgetrain.compiler.rules.scales import with_scales
 from edgetrain.compiler.types import FLOAT32, Float, Int, Scalar, TensorType

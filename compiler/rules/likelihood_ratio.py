@@ -17,8 +17,9 @@ from edgetrain.compiler.graph import Graph, Node, Value
 from edgetrain.compiler.rules.descend import descend
 from edgetrain.compiler.rules.layers import Layer
 from edgetrain.compiler.rules.learner import RULE_STREAM, Estimate, Sample
+from edgetrain.compiler.rules.learning import Learning
 from edgetrain.compiler.rules.network import Network
-from edgetrain.compiler.rules.registry import Learning, Option, register
+from edgetrain.compiler.rules.registry import Option, register
 from edgetrain.compiler.rules.step import step_counter
 
 SIGMA = Option("sigma", 0.1, 1e-4, 100.0, "the deviation of the noise")

@@ -7,7 +7,7 @@ import numpy as np
 
 from edgetrain.compiler.graph import GraphBuilder, Node, Value
 from edgetrain.compiler.ops.loss_scale import FIRST, STEPS
-from edgetrain.compiler.rules.registry import Learning
+from edgetrain.compiler.rules.learning import Learning
 from edgetrain.compiler.types import BOOL, FLOAT32, Int, Scalar
 
 Key = TypeVar("Key")

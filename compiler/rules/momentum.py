@@ -3,9 +3,10 @@
 from edgetrain.compiler.graph import Graph, GraphBuilder, Value
 from edgetrain.compiler.rules.integer import learn_in_integers
 from edgetrain.compiler.rules.learner import back_propagation, learn
+from edgetrain.compiler.rules.learning import INTEGER, PRECISIONS, Learning
 from edgetrain.compiler.rules.network import Network
 from edgetrain.compiler.rules.optimiser import Update, learning_rate, zeros_like
-from edgetrain.compiler.rules.registry import INTEGER, PRECISIONS, Learning, register
+from edgetrain.compiler.rules.registry import register
 
 
 @register("momentum", precisions=(*PRECISIONS, INTEGER))

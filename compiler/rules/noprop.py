@@ -20,8 +20,9 @@ from edgetrain.compiler.graph import Graph, GraphBuilder, Node, Value
 from edgetrain.compiler.ops.softmax import softmax, softmax_gradient
 from edgetrain.compiler.rules.descend import descend
 from edgetrain.compiler.rules.learner import RULE_STREAM, Estimate, Sample
+from edgetrain.compiler.rules.learning import Learning
 from edgetrain.compiler.rules.network import Network
-from edgetrain.compiler.rules.registry import OWN_LOSS, Learning, Option, register
+from edgetrain.compiler.rules.registry import OWN_LOSS, Option, register
 from edgetrain.compiler.rules.step import step_counter
 from edgetrain.compiler.types import TensorType
 

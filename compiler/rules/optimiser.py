@@ -7,7 +7,7 @@ import numpy as np
 
 from edgetrain.compiler.graph import GraphBuilder, Value
 from edgetrain.compiler.layout import storage_dtype
-from edgetrain.compiler.rules.registry import Learning
+from edgetrain.compiler.rules.learning import Learning
 from edgetrain.compiler.rules.step import step_counter
 
 Update = Callable[[str, Value, Value], Value]

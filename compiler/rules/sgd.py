@@ -3,8 +3,9 @@
 from edgetrain.compiler.graph import Graph
 from edgetrain.compiler.rules.descend import descend
 from edgetrain.compiler.rules.learner import back_propagation
+from edgetrain.compiler.rules.learning import INTEGER, PRECISIONS, Learning
 from edgetrain.compiler.rules.network import Network
-from edgetrain.compiler.rules.registry import INTEGER, PRECISIONS, Learning, register
+from edgetrain.compiler.rules.registry import register
 
 
 @register("sgd", precisions=(*PRECISIONS, INTEGER))

@@ -8,9 +8,10 @@ t = P y*;  W ← W + rate·((t − a) ⊙ σ′(z)) xᵀ, or with sign(t − a) 
 from edgetrain.compiler.graph import Graph, Value
 from edgetrain.compiler.rules.descend import descend
 from edgetrain.compiler.rules.learner import Estimate, Sample
+from edgetrain.compiler.rules.learning import INTEGER, PRECISIONS, Learning
 from edgetrain.compiler.rules.local import layer_by_layer, projected_target
 from edgetrain.compiler.rules.network import Network
-from edgetrain.compiler.rules.registry import INTEGER, PRECISIONS, Learning, Option, register
+from edgetrain.compiler.rules.registry import Option, register
 
 OPTIONS = (
     Option("norm", 2, 1, 2, "of the distance to the hidden targets: 1 or 2"),

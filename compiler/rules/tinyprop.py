@@ -11,8 +11,9 @@ from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import Graph, Value
 from edgetrain.compiler.rules.descend import descend
 from edgetrain.compiler.rules.learner import Estimate, Run, Sample
+from edgetrain.compiler.rules.learning import INTEGER, PRECISIONS, Learning
 from edgetrain.compiler.rules.network import Network
-from edgetrain.compiler.rules.registry import INTEGER, PRECISIONS, Learning, Option, register
+from edgetrain.compiler.rules.registry import Option, register
 from edgetrain.compiler.types import FLOAT32
 
 OPTIONS = (

@@ -20,9 +20,10 @@ import numpy as np
 from edgetrain.compiler.graph import Graph, GraphBuilder, Value
 from edgetrain.compiler.rules.descend import descend
 from edgetrain.compiler.rules.learner import RULE_STREAM, Sample, Slopes
+from edgetrain.compiler.rules.learning import Learning
 from edgetrain.compiler.rules.network import Network
 from edgetrain.compiler.rules.parameter import Parameter
-from edgetrain.compiler.rules.registry import Learning, Option, register
+from edgetrain.compiler.rules.registry import Option, register
 from edgetrain.compiler.rules.step import step_counter
 from edgetrain.compiler.types import FLOAT32, Int
 

@@ -15,7 +15,7 @@ from edgetrain.compiler.ops import OPS
 from edgetrain.compiler.ops.fixed_loss import LOSS_FRACTION, ONE
 from edgetrain.compiler.ops.schedule import SCHEDULES
 from edgetrain.compiler.rules import RULES, Learning
-from edgetrain.compiler.rules.registry import INTEGER
+from edgetrain.compiler.rules.learning import INTEGER
 from edgetrain.compiler.types import Int, TensorType
 from edgetrain.executor import evaluate
 from edgetrain.pipeline import compile_model

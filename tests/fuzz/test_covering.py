@@ -8,7 +8,7 @@ import pytest
 
 from edgetrain.board import load_board
 from edgetrain.compiler.rules import RULES
-from edgetrain.compiler.rules.registry import INTEGER
+from edgetrain.compiler.rules.learning import INTEGER
 from edgetrain.pipeline import FP16_FEATURES
 from tests.fuzz.cases import (
     FACTORS,

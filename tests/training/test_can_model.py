@@ -11,7 +11,7 @@ import pytest
 
 from edgetrain.board import load_board
 from edgetrain.compiler.rules import RULES, Learning
-from edgetrain.compiler.rules.registry import INTEGER, LATENTS
+from edgetrain.compiler.rules.learning import INTEGER, LATENTS
 from edgetrain.pipeline import CompileReport, Program, compile_model, write_project
 from edgetrain.verify import VerifyReport, verify
 from edgetrain.workloads import find_model

@@ -13,7 +13,7 @@ from edgetrain.compiler.graph import Value
 from edgetrain.compiler.onnx_io.export import export_graph
 from edgetrain.compiler.onnx_io.load import import_model
 from edgetrain.compiler.rules import RULES, Learning
-from edgetrain.compiler.rules.registry import INTEGER
+from edgetrain.compiler.rules.learning import INTEGER
 from edgetrain.compiler.types import Int
 from edgetrain.pipeline import Program, compile_model
 from edgetrain.workloads import find_model
