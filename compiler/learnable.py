@@ -65,6 +65,14 @@ class Learnable:
         """What the elements of `array` stand for."""
         return powers_of(array) if self.powers else array
 
+    def rounded(self, steps: Doubles) -> NDArray[np.int64]:
+        """What so many units become."""
+        if self.bipolar:
+            return np.where(steps < 0, -1, 1)
+        if self.powers:
+            return nearest_power_code(steps, self.levels)
+        return np.rint(steps).clip(self.levels.lo, self.levels.hi).astype(np.int64)
+
     def part(self, lo: int, hi: int) -> "Learnable":
         """Of the output channels from `lo` up to, but not including, `hi`."""
         unit = self.unit if len(self.unit) == 1 else self.unit[lo:hi]

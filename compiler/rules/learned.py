@@ -26,6 +26,8 @@ def with_learned(
     Raises InputError where a tensor does not fit, or where none is there.
     """
     graph, names = named_parameters(graph, quantisation)
+    if quantisation is not None:
+        _check_gains(state, names.values())
     constants = dict(graph.constants)
     learnable = {} if quantisation is None else dict(quantisation.learnable)
     for value, name in names.items():
@@ -37,11 +39,16 @@ def with_learned(
             old = learnable[value]
             steps = old.integers(state[name]) if latent is None else _steps(latent, old)
             learnable[value] = replace(old, steps=steps.astype(np.float64))
+            # Where scales have learned, latents count in other units than those that are rounded.
+            if old.growth == 1 and (old.rounded(steps) != state[name]).any():
+                raise InputError(
+                    f"{name} of the state is not what its latents round to",
+                    remedy="give the --precision with which it has learned",
+                )
     if not any(name in state for name in names.values()):
         known = ", ".join(names.values())
         raise InputError("the state holds no parameter of the model", remedy=f"it has {known}")
     if quantisation is not None:
-        _check_gains(state, names.values())
         quantisation = Quantisation(learnable, quantisation.scales)
     return replace(graph, constants=constants), quantisation
 

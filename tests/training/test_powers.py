@@ -217,6 +217,12 @@ def test_is_bit_exact(board: str, precision: str, how: Any, tmp_path: Path) -> N
     assert report.bit_exact, report.first_mismatch
 
 
+def test_codes_are_not_taken_for_integers(tmp_path: Path) -> None:
+    program = learner(tmp_path, "w8a4")
+    with pytest.raises(InputError, match="w0 of the state is not what its latents round to"):
+        compile_model(tmp_path / "net.onnx", state=program.initial)
+
+
 def test_a_float_model_is_refused(tmp_path: Path) -> None:
     path = write_mlp(tmp_path / "net.onnx", *random_layers(SIZES, seed=3))
     with pytest.raises(InputError, match="a float model does not compute in pow2"):
