@@ -16,7 +16,7 @@ from edgetrain.can.inject import KINDS
 from edgetrain.train.can_ids import WIDTHS
 from edgetrain.train.network import float_mlp, reproducible, w2a2_mlp
 from tools.experiments import data
-from tools.experiments.can import benign, classifiers, drift, volvo
+from tools.experiments.can import benign, classifiers, drift, ford, volvo
 from tools.experiments.can.autoencoders import untrained
 from tools.experiments.can.recall import alarms, bound
 from tools.experiments.registry import EXPERIMENTS
@@ -72,6 +72,15 @@ def test_a_slice_of_benign_traffic_alone() -> None:
     assert after["rate"] in benign.RATES
     assert before["1e-03"].keys() == {"clean", *KINDS}
     assert mean(after["1e-03"].values()) > mean(before["1e-03"].values())
+
+
+def test_attacks_keep_their_order_among_benign_frames(data_dir: Path) -> None:
+    clean, attacks = volvo.traffic((0, 1)), volvo.traffic((50, 50.1))
+    times = ford.among(clean, attacks, seed=3).t_us
+    late = times >= 50_000_000
+    assert np.array_equal(times[~late], clean.t_us)
+    assert np.array_equal(times[late], attacks.t_us)
+    assert np.flatnonzero(late)[0] < len(times) / 2 < np.flatnonzero(late)[-1]
 
 
 def test_recall_at_a_rate_of_false_alarms() -> None:
