@@ -29,12 +29,14 @@ IMAGE_FILE = "firmware.elf"
 Optimise = Literal["speed", "flash", "ram"]
 _LEVEL: dict[Optimise, str] = {"speed": "-O2", "flash": "-Os", "ram": "-O2"}
 
-# Contraction and errno decide bits and calls; the rest drops what a freestanding image cannot use.
-_FLAGS = (
+# Contraction, errno and aliasing (see et_ops.h) decide bits and calls; the rest drops what a
+# freestanding image cannot use.
+FLAGS = (
     "-std=c99",
     "-g0",
     "-ffp-contract=off",
     "-fno-math-errno",
+    "-fno-strict-aliasing",
     "-ffunction-sections",
     "-fdata-sections",
     "-fno-unwind-tables",
@@ -127,7 +129,7 @@ def build(
     names = sorted(str(path.relative_to(source)) for path in source.rglob("*.[cS]"))
     with tempfile.TemporaryDirectory(dir=directory, prefix=".build-") as scratch:
         objects = {name: Path(scratch, name.replace("/", "_") + ".o") for name in names}
-        command = [*tools.compile, *_FLAGS, _LEVEL[optimise], *_defines(board), *extra_flags]
+        command = [*tools.compile, *FLAGS, _LEVEL[optimise], *_defines(board), *extra_flags]
         command += ["-I.", "-Iboard", *(_GNU_FLAGS if _is_gnu(tools) else _CLANG_FLAGS)]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             jobs = [

@@ -4,8 +4,9 @@
 
 #include <stdint.h>
 
-/* Buffers of the arena overlap in turn, whatever their types: their pointers may alias.  Compilers
- * that do not know the attribute need their strict-aliasing optimisation switched off. */
+/* Buffers of the arena overlap in turn, whatever their types: their pointers may alias.  GCC and Clang
+ * heed the attribute on named types only, others do not know it: build with -fno-strict-aliasing, or
+ * what switches that optimisation off elsewhere. */
 #if defined(__GNUC__)
 #define ET_MAY_ALIAS __attribute__((__may_alias__))
 #else
