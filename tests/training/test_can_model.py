@@ -35,7 +35,7 @@ INTEGER_BOARDS = ("bbc_microbit", "mps2-an386", "qemu-rv32imc")
 INTEGER_WAYS: list[tuple[str, dict[str, Any]]] = [
     *(("sgd", {"precision": INTEGER, "latent": "int8", **how}) for how in ({}, {"batch": 2})),
     *(
-        (name, {"precision": INTEGER, "update": "w1,last"})
+        (name, {"precision": INTEGER, "update": "w1[0:16],last"})
         for name, rule in sorted(RULES.items())
         if INTEGER in rule.precisions
     ),

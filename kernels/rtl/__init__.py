@@ -1,0 +1,1 @@
+"""What becomes Verilog: expressions, networks of gates and adders, and what wraps them."""

@@ -1,0 +1,117 @@
+"""Expressions over integers as Verilog-2001: a wire a node, of exactly the bits of its range.
+
+An integer that is never negative is an unsigned wire; where it is computed with, it gets a zero in
+front and is signed like all others, so that Verilog's rule of mixed signs never applies.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from edgetrain.compiler.errors import InputError
+from edgetrain.compiler.expr import Apply, Const, Expr, subexpressions
+from edgetrain.compiler.types import Float, Int
+
+_TEXTS: dict[str, str] = {
+    "add": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "min": "({1} < {0}) ? {1} : {0}",
+    "max": "({0} < {1}) ? {1} : {0}",
+    "lt": "{0} < {1}",
+    "le": "{0} <= {1}",
+    "eq": "{0} == {1}",
+    "select": "({0} != 0) ? {1} : {2}",
+    "and": "{0} & {1}",
+    "or": "{0} | {1}",
+    "xor": "{0} ^ {1}",
+    "shl": "{0} <<< {1}",
+    "shr": "{0} >>> {1}",
+    "mul_wrap": "{0} * {1}",
+    "div": "{0} / {1}",
+    "assume": "{0}",
+}
+"""Of the primitives; an expression takes the width of the wire that it is assigned to, or of its
+widest operand, whichever is more."""
+_SELF_DETERMINED = {"shl": 1, "shr": 1}
+"""Operands that Verilog reads as unsigned, whatever they are: amounts, which are not negative."""
+
+
+def integer(expr: Expr) -> Int:
+    """The range of `expr`; InputError for a float, of which there is no RTL."""
+    if isinstance(expr.type, Float):
+        raise InputError(
+            f"{expr.type.name} has no RTL",
+            remedy="give a quantised model, and --precision integer where it learns",
+        )
+    return expr.type
+
+
+def declaration(kind: Int, name: str, net: str = "wire") -> str:
+    """Of a net of this range, without the semicolon."""
+    signed = " signed" if kind.signed else ""
+    return f"{net}{signed} [{kind.bits - 1}:0] {name}"
+
+
+def literal(value: int, kind: Int) -> str:
+    """`value` as a net of this range would hold it."""
+    return f"{kind.bits}'h{value % 2**kind.bits:x}"
+
+
+def as_signed(text: str, kind: Int) -> str:
+    """The net or literal `text` of this range, as a signed operand."""
+    return f"$signed({text})" if kind.signed else f"$signed({{1'b0, {text}}})"
+
+
+class VerilogPrinter:
+    """Prints expressions over named nets; every other node becomes a net of its own.
+
+    `names` are the nets that hold nodes already, of the bits of their ranges.
+    """
+
+    def __init__(self, names: Mapping[Expr, str], prefix: str = "t") -> None:
+        self._names = dict(names)
+        self._prefix = prefix
+        self._count = 0
+
+    def print(self, expr: Expr) -> tuple[list[str], str]:
+        """(statements, text) of `expr`: the net or the literal that holds it."""
+        lines: list[str] = []
+        for node in subexpressions(expr):
+            if node in self._names:
+                continue
+            kind = integer(node)
+            if isinstance(node, Const):
+                self._names[node] = literal(int(node.value), kind)
+            elif isinstance(node, Apply):
+                name = f"{self._prefix}_{self._count}"
+                self._count += 1
+                text = _apply(node, [self._names[a] for a in node.args])
+                lines.append(f"{declaration(kind, name)} = {text};")
+                self._names[node] = name
+            else:
+                raise KeyError(f"{node} has no net")
+        return lines, self._names[expr]
+
+
+def _apply(node: Apply, nets: Sequence[str]) -> str:
+    special = _SPECIAL.get(node.op)
+    if special is not None:
+        return special(node, nets)
+    amount = _SELF_DETERMINED.get(node.op)
+    operands = [
+        text if position == amount else as_signed(text, integer(argument))
+        for position, (text, argument) in enumerate(zip(nets, node.args, strict=True))
+    ]
+    if node.op not in _TEXTS:
+        raise InputError(
+            f"{node.op} has no RTL", remedy="give --precision integer where the network learns"
+        )
+    return _TEXTS[node.op].format(*operands)
+
+
+def _popcount(node: Apply, nets: Sequence[str]) -> str:
+    (bits,) = (integer(argument).bits for argument in node.args)
+    (net,) = nets
+    return net if bits == 1 else " + ".join(f"{net}[{bit}]" for bit in range(bits))
+
+
+_SPECIAL: dict[str, Callable[[Apply, Sequence[str]], str]] = {"popcount": _popcount}
