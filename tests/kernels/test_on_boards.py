@@ -49,17 +49,20 @@ def graphs(scalar: Float) -> Iterator[Graph]:
         rng = np.random.default_rng([19, scalar.bits, *op.name.encode()])
         examples = [op.example(rng) for _ in range(2)]
         if op.name in BY_ROWS:
-            examples += [shaped(op.example(rng), k, n) for k, n in SHAPES]
+            examples += [shaped(op, rng, k, n) for k, n in SHAPES]
         for number, example in enumerate(examples):
             yield from of_type(scalar, op, example, f"{op.name}_{number}", rng)
 
 
-def shaped(example: Example, k: int, n: int) -> Example:
-    """`example` with a matrix of k rows and n columns."""
-    rows, columns = next(
-        (t.shape for t in example.operands if len(t.shape) == 2),
-        tuple(t.shape[0] for t in example.operands[:2]),
-    )
+def shaped(op: Op, rng: np.random.Generator, k: int, n: int) -> Example:
+    """An example with a matrix of k rows and n columns."""
+    rows = columns = 0
+    while rows == columns:  # of a square nobody knows which side is which
+        example = op.example(rng)
+        rows, columns = next(
+            (t.shape for t in example.operands if len(t.shape) == 2),
+            tuple(t.shape[0] for t in example.operands[:2]),
+        )
     sizes = {rows: k, columns: n}
     kinds = (
         TensorType(tuple(sizes[size] for size in kind.shape), kind.scalar)

@@ -1,6 +1,7 @@
 """The detector learns on its boards: 200 steps by every rule, bit for bit; and in what memory.
 
-`--every` takes every rule, latent and update to every board; without it they take turns.
+`--every` takes every rule, latent and update to every board, and the detector as a float network
+too; without it they take turns.
 """
 
 from itertools import cycle
@@ -28,9 +29,11 @@ WAYS: list[tuple[str, dict[str, Any]]] = [
     ("sgd", {"batch": 3}),
     ("adam", {"rounding": "stochastic"}),
     ("sgd", {"precision": INTEGER}),
+    ("sgd", {"precision": "pow2"}),
+    ("sgd", {"scales": "learned"}),
 ]
 
-INTEGER_BOARDS = ("bbc_microbit", "mps2-an386", "qemu-rv32imc")
+INTEGER_BOARDS = ("bbc_microbit", *BOARDS)
 """Those on which it learns without floats too; the first has 16 KB."""
 INTEGER_WAYS: list[tuple[str, dict[str, Any]]] = [
     *(("sgd", {"precision": INTEGER, "latent": "int8", **how}) for how in ({}, {"batch": 2})),
@@ -42,10 +45,21 @@ INTEGER_WAYS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+FLOAT_BOARDS = {"fp32": BOARDS, "fp16": ("host", "mps3-an547", "qemu-rv32-zfh")}
+
+
+def float_ways(precision: str) -> list[tuple[str, dict[str, Any]]]:
+    """By every rule that is defined in it."""
+    names = [name for name, rule in sorted(RULES.items()) if precision in rule.precisions]
+    ways = [(name, {"precision": precision}) for name in names]
+    return [*ways, ("sgd", {"precision": precision, "save_activations": "int4"})]
+
+
 def learning(rule: str, board: str, **how: Any) -> Program:
     """The program of the detector that learns by `rule`."""
+    model, floats = find_model("can-ids-w2a2"), how.get("precision") in FLOAT_BOARDS
     return compile_model(
-        find_model("can-ids-w2a2"), board, learn=rule, how=Learning(rate=1e-3, **how)
+        model, board, learn=rule, how=Learning(rate=1e-3, **how), dequantise=floats
     )
 
 
@@ -54,9 +68,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "way" in metafunc.fixturenames:
         every = metafunc.config.getoption("--every")
         runs = []
+        boards: tuple[str, ...]
         for ways, boards in ((WAYS, BOARDS), (INTEGER_WAYS, INTEGER_BOARDS)):
             turns = cycle(boards)
             runs += [(way, b) for way in ways for b in (boards if every else [next(turns)])]
+        if every:
+            for precision, boards in FLOAT_BOARDS.items():
+                runs += [(way, b) for way in float_ways(precision) for b in boards]
         names = [f"{rule}-{'-'.join(map(str, how.values()))}-{b}" for (rule, how), b in runs]
         metafunc.parametrize(("way", "board"), runs, ids=names)
 
