@@ -9,7 +9,7 @@ from tests.support import absent, data_directory
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--every", action="store_true", help="take each way to learn to every board, not in turn"
+        "--every", action="store_true", help="train on every board, not on those whose turn it is"
     )
 
 

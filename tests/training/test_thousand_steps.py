@@ -1,7 +1,8 @@
 """A thousand steps of every reference workload, bit for bit: loss by loss, and all that is learned.
 
-A board of every core with a float unit and an emulator, and this machine by each compiler at both
-ends of its optimisation.  The simulator runs once for all targets that run the same program.
+On the Cortex-M4 and M55, with --every on a board of every core with a float unit and an emulator,
+and on this machine by each compiler at both ends of its optimisation.  The simulator runs once for
+all targets that run the same program.
 """
 
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from tests.support import needs_tool
 STEPS = 1000
 EMULATED = [b for b in all_boards() if "f32" in b.features and b.qemu is not None]
 CORES = {b.core: b.name for b in reversed(EMULATED)}
+ALWAYS = ("mps2-an386", "mps3-an547")
 RUNS = [
     (name, board)
     for name in REFERENCES
@@ -53,7 +55,13 @@ def simulated() -> Callable[[str, Program], Reference]:
     return get
 
 
-@pytest.mark.parametrize(("name", "board"), RUNS)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "board" in metafunc.fixturenames:
+        every = metafunc.config.getoption("--every")
+        runs = [(name, board) for name, board in RUNS if every or board in ALWAYS]
+        metafunc.parametrize(("name", "board"), runs)
+
+
 def test_on_boards(
     name: str, board: str, simulated: Callable[[str, Program], Reference], tmp_path: Path
 ) -> None:
