@@ -110,6 +110,6 @@ class Circuit:
     def _register(self, net: Net) -> Net:
         if net.name not in self._delayed:
             name = self.name()
-            self.lines.append(f"reg {name}; always @(posedge clk) {name} <= {net.name};")
+            self.lines.append(f"reg {name}; always @(posedge clk) if (ce) {name} <= {net.name};")
             self._delayed[net.name] = Net(name, net.stage + 1)
         return self._delayed[net.name]

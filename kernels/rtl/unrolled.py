@@ -18,9 +18,11 @@ from edgetrain.kernels.rtl.sums import Columns, from_twos_complement, linear, sh
 
 @dataclass(frozen=True)
 class Core:
-    """A module `et_core` of ports `clk`, `x` and `y`: `y` is of the `x` of `latency` cycles ago.
+    """A module `et_core` of ports `clk`, `ce`, `x` and `y`.
 
-    Inputs and outputs of the entry follow each other in `x` and `y`, the first element lowest.
+    `y` is of the `x` of `latency` cycles ago; cycles in which the clock enable `ce` is 0 do not
+    count, since then every register stays as it is.  Inputs and outputs of the entry follow each
+    other in `x` and `y`, the first element lowest.
     """
 
     text: str
@@ -90,8 +92,11 @@ class _Unrolled:
         ]
         latency = max(net.stage for net in nets) + 1
         texts = [self._circuit.at(net, latency - 1) for net in nets]
-        ports = f"input wire clk, input wire [{place - 1}:0] x, output reg [{len(nets) - 1}:0] y"
-        last = f"always @(posedge clk) y <= {{{', '.join(reversed(texts))}}};"
+        ports = (
+            f"input wire clk, input wire ce, input wire [{place - 1}:0] x, "
+            f"output reg [{len(nets) - 1}:0] y"
+        )
+        last = f"always @(posedge clk) if (ce) y <= {{{', '.join(reversed(texts))}}};"
         lines = [f"module et_core({ports});", *self._circuit.lines, last, "endmodule", ""]
         return Core("\n".join(lines), latency)
 

@@ -17,7 +17,8 @@ def evaluate(
     delay: int = 0,
 ) -> dict[str, list[int]]:
     """What the module `dut` of `source` gives for each vector; with `delay`, that many cycles of
-    its clock `clk` after the vector was given."""
+    its clock `clk` after the vector was given.  Cycles with its clock enable `ce` at 0, and other
+    inputs, come in between at random."""
     (count,) = {len(values) for _, values in inputs.values()}
     total = sum(kind.bits for kind, _ in inputs.values())
     lines = []
@@ -32,17 +33,22 @@ def evaluate(
         *(f"{declaration(kind, name)};" for name, kind in outputs.items()),
     ]
     ports = [f".{name}({name})" for name in (*inputs, *outputs)]
-    clock = ["#1 clk = 1; #1 clk = 0;"]
+    edge = "#1 clk = 1; #1 clk = 0;"
+    clock = [
+        edge,
+        f"while ($random % 3 == 0) begin ce = 0; vector = ~vector; {edge} end",
+        "ce = 1;",
+    ]
     bench = [
         "module bench;",
         f"reg [{total - 1}:0] vectors [0:{count - 1}];",
         f"reg [{total - 1}:0] vector;",
-        "reg clk; integer i;",
+        "reg clk, ce; integer i;",
         *nets,
         f"assign {{{', '.join(inputs)}}} = vector;",
-        f"dut dut({', '.join([*ports, *(['.clk(clk)'] if delay else [])])});",
+        f"dut dut({', '.join([*ports, *(['.clk(clk), .ce(ce)'] if delay else [])])});",
         "initial begin",
-        f'$readmemh("{scratch}/vectors.hex", vectors); clk = 0;',
+        f'$readmemh("{scratch}/vectors.hex", vectors); clk = 0; ce = 1;',
         f"for (i = 0; i < {count} + {delay}; i = i + 1) begin",
         f"vector = vectors[i < {count} ? i : {count - 1}];",
         *(clock if delay else ["#1;"]),
