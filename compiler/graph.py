@@ -101,6 +101,16 @@ class Graph:
         lines += [f"  next {s.current.name} = {s.next.name}" for s in self.states]
         return "\n".join(lines)
 
+    @property
+    def lasting(self) -> set[Value]:
+        """What is there before any node has run: inputs, constants, and states as they are."""
+        return {*self.inputs, *self.constants, *(state.current for state in self.states)}
+
+    @property
+    def kept(self) -> set[Value]:
+        """What must be there when all have: outputs, and what states become."""
+        return {*self.outputs, *(state.next for state in self.states)}
+
     def with_nodes(self, nodes: Iterable[Node], constants: Mapping[Value, Array]) -> "Graph":
         return replace(self, nodes=tuple(nodes), constants=dict(constants))
 

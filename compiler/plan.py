@@ -159,11 +159,11 @@ def _inner_layout(value: Value, nodes: Sequence[Node]) -> Layout:
     maps = all(out.fold is None for node in readers for out in node.nest.outs)
     packed = Layout(None, bits)
     if len(value.type.shape) == 1 and bits and maps:
-        return packed if _aligned(packed, value) < _aligned(Layout(), value) else Layout()
+        return packed if aligned_bytes(packed, value) < aligned_bytes(Layout(), value) else Layout()
     return _layout(value, nodes)
 
 
-def _aligned(layout: Layout, value: Value) -> int:
+def aligned_bytes(layout: Layout, value: Value) -> int:
     """The bytes of `value` in the arena."""
     return -(-layout.bytes(value.type) // ALIGNMENT) * ALIGNMENT
 
@@ -280,7 +280,7 @@ def _allocate(
         for value in node.inputs:
             if value in born:
                 died[value] = turn
-    sizes = {v: _aligned(arena[v], v) for v in born}
+    sizes = {v: aligned_bytes(arena[v], v) for v in born}
     offsets: dict[Value, int] = {}
     for value in sorted(born, key=lambda v: (-sizes[v], born[v])):
         taken = sorted(

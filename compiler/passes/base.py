@@ -5,7 +5,7 @@ from typing import Protocol
 
 from edgetrain.compiler.graph import Graph, Node, Value
 from edgetrain.compiler.layout import ROW_MAJOR
-from edgetrain.compiler.plan import ALIGNMENT
+from edgetrain.compiler.plan import aligned_bytes
 
 
 class Pass(Protocol):
@@ -26,7 +26,7 @@ class Pass(Protocol):
 
 def stored_bytes(values: Collection[Value]) -> int:
     """What `values` take of an arena, one element after the other."""
-    return sum(-(-ROW_MAJOR.bytes(v.type) // ALIGNMENT) * ALIGNMENT for v in values)
+    return sum(aligned_bytes(ROW_MAJOR, value) for value in values)
 
 
 def narrows(node: Node, lasting: Collection[Value]) -> bool:

@@ -36,7 +36,7 @@ class _Order:
         for value in graph.outputs:
             if value in self._makers:
                 trunk |= self._with_ancestors(self._makers[value])
-        lasting = {*graph.inputs, *graph.constants, *(state.current for state in graph.states)}
+        lasting = graph.lasting
         for i, node in enumerate(graph.nodes):
             if narrows(node, lasting) and self._with_ancestors(i) - {i} <= trunk:
                 trunk.add(i)

@@ -27,7 +27,7 @@ class FoldConstants:
 
     def apply(self, graph: Graph) -> Graph:
         constants = dict(graph.constants)
-        kept = {*graph.outputs, *(state.next for state in graph.states)}
+        kept = graph.kept
         nodes: list[Node] = []
         for node in graph.nodes:
             sizes = [sum(v.type.size for v in values) for values in (node.outputs, node.inputs)]

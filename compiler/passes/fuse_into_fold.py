@@ -25,8 +25,8 @@ class FuseIntoFold:
     exact: bool = True
 
     def apply(self, graph: Graph) -> Graph:
-        kept = {*graph.outputs, *(state.next for state in graph.states)}
-        lasting = {*graph.inputs, *graph.constants, *(state.current for state in graph.states)}
+        kept = graph.kept
+        lasting = graph.lasting
         nodes = list(graph.nodes)
         for producer in graph.nodes:
             (result, *more) = producer.outputs

@@ -24,8 +24,8 @@ class FuseMaps:
     exact: bool = True
 
     def apply(self, graph: Graph) -> Graph:
-        kept = {*graph.outputs, *(state.next for state in graph.states)}
-        lasting = {*graph.inputs, *graph.constants, *(state.current for state in graph.states)}
+        kept = graph.kept
+        lasting = graph.lasting
         nodes = list(graph.nodes)
         pending = list(graph.nodes)
         while pending:

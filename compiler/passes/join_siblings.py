@@ -40,8 +40,7 @@ class JoinSiblings:
 
 def _known(graph: Graph, nodes: Collection[Node]) -> set[Value]:
     """Every value that is there once `nodes` have run."""
-    sources = (*graph.inputs, *graph.constants, *(state.current for state in graph.states))
-    return {*sources, *(value for node in nodes for value in node.outputs)}
+    return graph.lasting | {value for node in nodes for value in node.outputs}
 
 
 def _join(node: Node, update: Node, state: State, known: set[Value]) -> Node | None:

@@ -13,7 +13,7 @@ from edgetrain.compiler.rules.integer_sample import MOST_SHIFT, IntegerSample, l
 from edgetrain.compiler.rules.learner import Estimate, Sample, Slopes, over_samples
 from edgetrain.compiler.rules.learning import Learning
 from edgetrain.compiler.rules.network import Network
-from edgetrain.compiler.rules.parameter import Parameter, QuantisedParameter
+from edgetrain.compiler.rules.parameter import Parameter, QuantisedParameter, product_of
 from edgetrain.compiler.rules.step import step_counter
 from edgetrain.compiler.types import Int
 
@@ -73,9 +73,8 @@ def _move(
     """
     assert isinstance(parameter, QuantisedParameter)
     b, how, unit = sample.b, sample.how, parameter.learnable.unit
-    maker = next(node for node in reversed(b.nodes) if gradient in node.outputs)
     # Of x dᵀ it is d that is scaled, before it meets x: a vector instead of a matrix.
-    x, d = maker.inputs if maker.op == "outer" else (None, gradient)
+    x, d = product_of(b, gradient) or (None, gradient)
     rate = how.rate / how.batch * sample.unit(gradient)
     by = rate * 2.0 ** (parameter.fraction or 0) / unit**2
     if share is not None:
@@ -92,14 +91,7 @@ def _rate_share(b: GraphBuilder, how: Learning) -> Value | None:
     """What of the rate is left at this step; None where it is constant."""
     if how.constant_rate:
         return None
-    return b.apply(
-        "rate_share",
-        step_counter(b),
-        schedule=how.schedule,
-        steps=how.schedule_steps,
-        factor=how.schedule_factor,
-        warmup=how.warmup,
-    )
+    return b.apply("rate_share", step_counter(b), **how.course)
 
 
 def _remembered(b: GraphBuilder, latent: Value, g: Value, fade: int) -> Value:

@@ -235,5 +235,15 @@ class Learning:
         return self.schedule == "constant" and not self.warmup
 
     @property
+    def course(self) -> dict[str, Any]:
+        """How the rate changes, as an op takes it."""
+        return {
+            "schedule": self.schedule,
+            "steps": self.schedule_steps,
+            "factor": self.schedule_factor,
+            "warmup": self.warmup,
+        }
+
+    @property
     def loss_entry(self) -> Loss:
         return LOSSES[self.loss]

@@ -28,15 +28,7 @@ def learning_rate(b: GraphBuilder, how: Learning) -> Rate:
     """A number where it is constant, or else computed from the number of steps taken."""
     if how.constant_rate:
         return Rate((), {"rate": how.rate})
-    now = b.apply(
-        "learning_rate",
-        step_counter(b),
-        schedule=how.schedule,
-        rate=how.rate,
-        steps=how.schedule_steps,
-        factor=how.schedule_factor,
-        warmup=how.warmup,
-    )
+    now = b.apply("learning_rate", step_counter(b), rate=how.rate, **how.course)
     return Rate((now,), {})
 
 

@@ -1,6 +1,9 @@
 """Fully connected layers."""
 
+import numpy as np
+
 from edgetrain.compiler.graph import Node
+from edgetrain.compiler.learnable import powers_of
 from edgetrain.compiler.onnx_io.emitter import Emitter
 from edgetrain.compiler.onnx_io.expansions.registry import as_float, column, expands
 from edgetrain.compiler.types import Int
@@ -19,9 +22,7 @@ def integer_weights(e: Emitter, node: Node, operand: int, w: str) -> str:
     if not node.attributes.get("powers", False):
         return w
     assert isinstance(codes, Int)
-    table = [
-        0 if n == 0 else 2 ** (abs(n) - 1) * (-1) ** (n < 0) for n in range(codes.lo, codes.hi + 1)
-    ]
+    table = powers_of(np.arange(codes.lo, codes.hi + 1)).tolist()
     return e.node("Gather", e.integers(*table), e.node("Sub", w, e.number(codes.lo, codes)))
 
 
