@@ -18,16 +18,20 @@ INT24 = Int(-(2**24), 2**24)
 
 @dataclass(frozen=True, slots=True)
 class Primitive:
-    """One operation of a scalar: its type rule, its NumPy meaning and its text in C.
+    """One operation of a scalar: its type rule, its NumPy meaning and its texts in C and Verilog.
 
     `c` is a format string over the arguments' texts; `{w}` in it is the working width (`32`, `64`,
     `f32`, `f16`).
     NumPy functions get arrays of the working type and may return any type that holds the result.
+    `verilog` is one over signed operands, None where there is no RTL; `{ones}` in it is the sum of
+    the first argument's bits.  It takes the width of the wire that it is assigned to, or of its
+    widest operand, whichever is more.
     """
 
     rule: Callable[..., Scalar]
     numpy: Callable[..., Array]
     c: str
+    verilog: str | None = None
 
 
 def _hull(*values: int) -> Int:
@@ -211,43 +215,49 @@ def _where(condition: Array, a: Array, b: Array) -> Array:
 
 PRIMITIVES: dict[str, Primitive] = {
     "add": Primitive(
-        _arithmetic(lambda a, b: Int(a.lo + b.lo, a.hi + b.hi)), np.add, "({0} + {1})"
+        _arithmetic(lambda a, b: Int(a.lo + b.lo, a.hi + b.hi)), np.add, "({0} + {1})", "{0} + {1}"
     ),
     "sub": Primitive(
-        _arithmetic(lambda a, b: Int(a.lo - b.hi, a.hi - b.lo)), np.subtract, "({0} - {1})"
+        _arithmetic(lambda a, b: Int(a.lo - b.hi, a.hi - b.lo)),
+        np.subtract,
+        "({0} - {1})",
+        "{0} - {1}",
     ),
     "mul": Primitive(
         _arithmetic(lambda a, b: _hull(a.lo * b.lo, a.lo * b.hi, a.hi * b.lo, a.hi * b.hi)),
         np.multiply,
         "({0} * {1})",
+        "{0} * {1}",
     ),
     "min": Primitive(
         _arithmetic(lambda a, b: Int(min(a.lo, b.lo), min(a.hi, b.hi))),
         _minimum,
         "et_min_{w}({0}, {1})",
+        "({1} < {0}) ? {1} : {0}",
     ),
     "max": Primitive(
         _arithmetic(lambda a, b: Int(max(a.lo, b.lo), max(a.hi, b.hi))),
         _maximum,
         "et_max_{w}({0}, {1})",
+        "({0} < {1}) ? {1} : {0}",
     ),
-    "lt": Primitive(_compare, _flag(np.less), "({0} < {1})"),
-    "le": Primitive(_compare, _flag(np.less_equal), "({0} <= {1})"),
-    "eq": Primitive(_compare, _flag(np.equal), "({0} == {1})"),
-    "select": Primitive(_select, _where, "({0} ? {1} : {2})"),
+    "lt": Primitive(_compare, _flag(np.less), "({0} < {1})", "{0} < {1}"),
+    "le": Primitive(_compare, _flag(np.less_equal), "({0} <= {1})", "{0} <= {1}"),
+    "eq": Primitive(_compare, _flag(np.equal), "({0} == {1})", "{0} == {1}"),
+    "select": Primitive(_select, _where, "({0} ? {1} : {2})", "({0} != 0) ? {1} : {2}"),
     # Signed operands in C would need casts for -Wsign-conversion; the helpers hold them.
-    "and": Primitive(_and, np.bitwise_and, "et_and_{w}({0}, {1})"),
-    "or": Primitive(_bitwise, np.bitwise_or, "et_or_{w}({0}, {1})"),
-    "xor": Primitive(_bitwise, np.bitwise_xor, "et_xor_{w}({0}, {1})"),
-    "shl": Primitive(_shift_left, np.left_shift, "et_shl_{w}({0}, {1})"),
+    "and": Primitive(_and, np.bitwise_and, "et_and_{w}({0}, {1})", "{0} & {1}"),
+    "or": Primitive(_bitwise, np.bitwise_or, "et_or_{w}({0}, {1})", "{0} | {1}"),
+    "xor": Primitive(_bitwise, np.bitwise_xor, "et_xor_{w}({0}, {1})", "{0} ^ {1}"),
+    "shl": Primitive(_shift_left, np.left_shift, "et_shl_{w}({0}, {1})", "{0} <<< {1}"),
     # Towards minus infinity; C leaves >> of a negative number to the compiler, hence the helper.
-    "shr": Primitive(_shift_right, np.right_shift, "et_shr_{w}({0}, {1})"),
-    "popcount": Primitive(_popcount, np.bitwise_count, "et_popcount_{w}({0})"),
+    "shr": Primitive(_shift_right, np.right_shift, "et_shr_{w}({0}, {1})", "{0} >>> {1}"),
+    "popcount": Primitive(_popcount, np.bitwise_count, "et_popcount_{w}({0})", "{ones}"),
     # The product modulo 2^32.
-    "mul_wrap": Primitive(_wrapping, np.multiply, "et_mul_wrap_{w}({0}, {1})"),
+    "mul_wrap": Primitive(_wrapping, np.multiply, "et_mul_wrap_{w}({0}, {1})", "{0} * {1}"),
     "fma": Primitive(_fused, fused_multiply_add, "et_fma_{w}({0}, {1}, {2})"),
     # Of integers, of which neither is negative, the whole quotient.
-    "div": Primitive(_divided, _divide, "({0} / {1})"),
+    "div": Primitive(_divided, _divide, "({0} / {1})", "{0} / {1}"),
     "sqrt": Primitive(_root, _root_of, "et_sqrt_{w}({0})"),
     # The greatest integer ≤ {0}, held within ±2^24; 0 for NaN.
     "floor": Primitive(_floor, _floor_of, "et_floor_{w}({0})"),
@@ -259,5 +269,5 @@ PRIMITIVES: dict[str, Primitive] = {
     # To nearest, ties to even; too large a number becomes infinity.
     "narrow": Primitive(_narrow, lambda a: a.astype(np.float16), "et_narrow_f32({0})"),
     # Its maker vouches that {0} lies in {1} ..= {2}; costs nothing.
-    "assume": Primitive(_assume, lambda a, lo, hi: a, "{0}"),
+    "assume": Primitive(_assume, lambda a, lo, hi: a, "{0}", "{0}"),
 }

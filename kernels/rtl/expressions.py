@@ -4,35 +4,12 @@ An integer that is never negative is an unsigned wire; where it is computed with
 front and is signed like all others, so that Verilog's rule of mixed signs never applies.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.expr import Apply, Const, Expr, subexpressions
+from edgetrain.compiler.primitives import PRIMITIVES
 from edgetrain.compiler.types import Float, Int
-
-_TEXTS: dict[str, str] = {
-    "add": "{0} + {1}",
-    "sub": "{0} - {1}",
-    "mul": "{0} * {1}",
-    "min": "({1} < {0}) ? {1} : {0}",
-    "max": "({0} < {1}) ? {1} : {0}",
-    "lt": "{0} < {1}",
-    "le": "{0} <= {1}",
-    "eq": "{0} == {1}",
-    "select": "({0} != 0) ? {1} : {2}",
-    "and": "{0} & {1}",
-    "or": "{0} | {1}",
-    "xor": "{0} ^ {1}",
-    "shl": "{0} <<< {1}",
-    "shr": "{0} >>> {1}",
-    "mul_wrap": "{0} * {1}",
-    "div": "{0} / {1}",
-    "assume": "{0}",
-}
-"""Of the primitives; an expression takes the width of the wire that it is assigned to, or of its
-widest operand, whichever is more."""
-_SELF_DETERMINED = {"shl": 1, "shr": 1}
-"""Operands that Verilog reads as unsigned, whatever they are: amounts, which are not negative."""
 
 
 def integer(expr: Expr) -> Int:
@@ -93,25 +70,12 @@ class VerilogPrinter:
 
 
 def _apply(node: Apply, nets: Sequence[str]) -> str:
-    special = _SPECIAL.get(node.op)
-    if special is not None:
-        return special(node, nets)
-    amount = _SELF_DETERMINED.get(node.op)
-    operands = [
-        text if position == amount else as_signed(text, integer(argument))
-        for position, (text, argument) in enumerate(zip(nets, node.args, strict=True))
-    ]
-    if node.op not in _TEXTS:
+    text = PRIMITIVES[node.op].verilog
+    kinds = [integer(argument) for argument in node.args]
+    if text is None:
         raise InputError(
             f"{node.op} has no RTL", remedy="give --precision integer where the network learns"
         )
-    return _TEXTS[node.op].format(*operands)
-
-
-def _popcount(node: Apply, nets: Sequence[str]) -> str:
-    (bits,) = (integer(argument).bits for argument in node.args)
-    (net,) = nets
-    return net if bits == 1 else " + ".join(f"{net}[{bit}]" for bit in range(bits))
-
-
-_SPECIAL: dict[str, Callable[[Apply, Sequence[str]], str]] = {"popcount": _popcount}
+    operands = [as_signed(net, kind) for net, kind in zip(nets, kinds, strict=True)]
+    ones = [f"{nets[0]}[{bit}]" for bit in range(kinds[0].bits)]
+    return text.format(*operands, ones=" + ".join(ones))

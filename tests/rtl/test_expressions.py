@@ -22,7 +22,7 @@ TYPES = (
 )
 SECOND = {"shr": (Int(0, 62),), "shl": (Int(0, 5),), "div": (Int(1, 9),)}
 AMOUNTS = tuple(Const(n, Int(n, n)) for n in (0, 1, 7, 31))
-FLOATS = {"fma", "sqrt", "floor", "float", "bits", "from_bits", "widen", "narrow"}
+FLOATS = {name for name, primitive in PRIMITIVES.items() if primitive.verilog is None}
 
 
 def module(outputs: Mapping[str, Expr], inputs: dict[str, Int]) -> str:
