@@ -204,6 +204,19 @@ static int run_painted(const et_entry_t *entry, const uint8_t *in, uint8_t *out)
     return status;
 }
 
+#ifndef ET_STATE_HOOKS
+static void read_state(uint32_t tensor, uint32_t offset, uint8_t *to, uint32_t n) {
+    et_copy(to, (const uint8_t *)et_state[tensor].data + offset, n);
+}
+
+static void write_state(uint32_t tensor, uint32_t offset, const uint8_t *from, uint32_t n) {
+    et_copy((uint8_t *)et_state[tensor].data + offset, from, n);
+}
+#else
+#define read_state et_read_state
+#define write_state et_write_state
+#endif
+
 /* Carries out the request of `n` payload bytes; writes the payload after the status, returns its length. */
 static uint8_t execute(uint8_t command, const uint8_t *in, uint32_t n, uint8_t *data, uint32_t *data_bytes) {
     const uint32_t index = n >= 2u ? get16(in) : 0xFFFFFFFFu;
@@ -251,15 +264,14 @@ static uint8_t execute(uint8_t command, const uint8_t *in, uint32_t n, uint8_t *
         if (offset > room || length > room - offset) {
             return BAD_ARGUMENT;
         }
-        uint8_t *const at = (uint8_t *)et_state[index].data + offset;
         if (command == WRITE_STATE) {
-            et_copy(at, in + 6, length);
+            write_state(index, offset, in + 6, length);
             return OK;
         }
         if (length > CHUNK_BYTES - 1u) {
             return BAD_ARGUMENT;
         }
-        et_copy(data, at, length);
+        read_state(index, offset, data, length);
         *data_bytes = length;
         return OK;
     }

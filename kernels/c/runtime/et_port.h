@@ -4,6 +4,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Clocks, pins, UART and counter; called once, before anything else. */
 void et_port_init(void);
 
@@ -21,5 +25,9 @@ uint32_t *et_stack_low(void);
 
 /* The caller's stack pointer; unused where et_stack_low() is null. */
 uint32_t *et_stack_pointer(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
