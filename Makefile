@@ -56,5 +56,5 @@ $(VENV)/demo.stamp: pyproject.toml | $(VENV)/pyvenv.cfg
 $(VENV)/dev.stamp: pyproject.toml | $(VENV)/pyvenv.cfg
 	@echo "installing packages for development into $(VENV) ..."
 	@$(PIP) install $(TORCH)
-	@$(PIP) install --editable '.[train,can,mcu,dev]'
+	@$(PIP) install --editable '.[train,can,mcu,fpga,dev]'
 	@touch $@ $(VENV)/demo.stamp
