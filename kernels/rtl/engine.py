@@ -3,11 +3,12 @@
 The module `et_engine` has these ports, all of the clock `clk`; `rst` is synchronous:
 
     clk, rst
-    entry           which entry the next frame is for, by its place in the program
+    entry[7:0]      which entry the next frame is for, by its place in the program; it changes
+                    while not busy
     s_data, s_valid, s_ready             the frame's inputs, a beat a handshake
     m_data, m_valid, m_ready, m_last     the answer
-    busy            from the first beat of a frame to the last of its answer
-    state_tensor, state_address, state_write, state_in, state_out
+    busy            from the cycle after a frame's first beat to the last beat of its answer
+    state_tensor[7:0], state_address[31:0], state_write, state_in[63:0], state_out[63:0]
                     while not busy: state_out is the word at that address of that tensor two
                     cycles later, or state_in becomes it
 
@@ -29,6 +30,14 @@ MOST_BITS = 1024
 """Of a beat: the widest stream that AMD's DMA has."""
 STATE_BITS = 64
 """Of state_in and state_out."""
+PORTS = """\
+input wire clk, input wire rst, input wire [7:0] entry,
+input wire [{s}:0] s_data, input wire s_valid, output wire s_ready,
+output wire [{m}:0] m_data, output wire m_valid, input wire m_ready, output wire m_last,
+output wire busy,
+input wire [7:0] state_tensor, input wire [31:0] state_address, input wire state_write,
+input wire [63:0] state_in, output wire [63:0] state_out"""
+"""The ports in Verilog; `s` and `m` are the highest bits of the data."""
 
 
 @dataclass(frozen=True, slots=True)
