@@ -21,7 +21,7 @@ class Primitive:
     """One operation of a scalar: its type rule, its NumPy meaning and its texts in C and Verilog.
 
     `c` is a format string over the arguments' texts; `{w}` in it is the working width (`32`, `64`,
-    `f32`, `f16`).
+    `f32`, `f16`; in C++ for synthesis `ap<T>`, T being the working type).
     NumPy functions get arrays of the working type and may return any type that holds the result.
     `verilog` is one over signed operands, None where there is no RTL; `{ones}` in it is the sum of
     the first argument's bits.  It takes the width of the wire that it is assigned to, or of its
