@@ -24,22 +24,31 @@ for command in sys.stdin.read().splitlines():
     libyosys.run_pass(command, design)
 """
 _SIZES = {
-    1: "INV LUT1 LUT2 LUT3 LUT4 LUT5 LUT6 SRL16 SRL16E SRLC16 SRLC16E SRLC32E RAM32X1S RAM64X1S",
+    1: "LUT1 LUT2 LUT3 LUT4 LUT5 LUT6 SRL16 SRL16E SRLC16 SRLC16E SRLC32E RAM32X1S RAM64X1S",
     2: "RAM32X1D RAM64X1D RAM128X1S",
     4: "RAM32M RAM64M RAM128X1D RAM256X1S",
     8: "RAM32M16 RAM64M8 RAM32X16DR8 RAM64X8SW RAM256X1D RAM512X1S",
 }
 _LUTS = {name: luts for luts, names in _SIZES.items() for name in names.split()}
-"""Look-up tables in a cell (UG974); an inverter is Yosys' name for one of one input."""
+"""Look-up tables in a cell (UG974)."""
 _BLOCKS = {"RAMB18E1": 0.5, "RAMB18E2": 0.5, "RAMB36E1": 1.0, "RAMB36E2": 1.0}
-_PREFIXES = {"ffs": "FD", "carries": "CARRY", "dsps": "DSP", "urams": "URAM"}
-_UNCOUNTED = re.compile(r"MUXF[789]|[IO]?BUFG?")
+_PREFIXES = {
+    "ffs": "FD",
+    "carries": "CARRY",
+    "dsps": "DSP",
+    "urams": "URAM",
+    "inverters": "INV",
+}
+_UNCOUNTED = re.compile(r"MUXF[789]|[IO]?BUFG?|\$scopeinfo")
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
     """Cells: look-up tables, those that are memory or shift registers among them; flip-flops; carry
-    chains in Yosys' cells, CARRY4 or CARRY8; multipliers; block memories in units of 36 kbit."""
+    chains in Yosys' cells, CARRY4 or CARRY8; multipliers; block memories in units of 36 kbit.
+
+    `inverters` are not among `luts`: place and route merges those into other tables that it can.
+    """
 
     luts: int
     ffs: int
@@ -47,6 +56,7 @@ class Resources:
     dsps: int
     brams: float
     urams: int
+    inverters: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,9 +55,10 @@ def test_a_netlist(sizes: tuple[int, ...], bits: int, half: int, tmp_path: Path)
 
 
 CELLS = """
-module cells(input clk, input [7:0] a, input [10:0] b, input write, input [15:0] m, output f,
+module cells(input clk, input [7:0] a, input [10:0] b, input write, input [15:0] m, output f, g,
     output reg [7:0] ram, output reg [17:0] block, output reg last, output [31:0] product);
 assign f = ^a[5:0];
+assign g = ~a[7];
 reg [7:0] small [0:63];
 always @(posedge clk) begin if (write) small[b[5:0]] <= a; ram <= small[b[5:0]]; end
 reg [17:0] large [0:2047];
@@ -70,10 +71,12 @@ endmodule
 
 
 def test_what_is_counted() -> None:
-    """An XOR of six takes one table, 64 × 8 bits of memory eight, 18 places of a shift register
-    one; 2048 × 18 bits are one block memory."""
+    """An XOR of six takes one table, an inverter none, 64 × 8 bits of memory eight, 18 places of a
+    shift register one; 2048 × 18 bits are one block memory."""
     found = synthesise({"cells.v": CELLS}, "cells")
-    assert found.resources == Resources(luts=10, ffs=8, carries=0, dsps=1, brams=1.0, urams=0)
+    assert found.resources == Resources(
+        luts=10, ffs=8, carries=0, dsps=1, brams=1.0, urams=0, inverters=1
+    )
     assert found.version == f"Yosys {importlib.metadata.version('pyosys')}"
 
 
