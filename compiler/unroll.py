@@ -10,7 +10,16 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgetrain.compiler.expr import Apply, Const, Dim, Expr, Local, apply, lift
+from edgetrain.compiler.expr import (
+    Apply,
+    Const,
+    Dim,
+    Expr,
+    Local,
+    apply,
+    lift,
+    subexpressions,
+)
 from edgetrain.compiler.nest import Nest, Out
 from edgetrain.compiler.primitives import PRIMITIVES
 from edgetrain.compiler.types import Float, Int, Scalar, TensorType
@@ -83,9 +92,9 @@ def _value(
     needed = set(nest.needed([expr]))
     for read, operand in zip(nest.reads, operands, strict=True):
         if read.local in needed:
-            index = [_rewritten(access, values) for access in read.access]
+            index = [rewritten(access, values) for access in read.access]
             values[read.value] = _gathered(operand, index)
-    return _rewritten(expr, values)
+    return rewritten(expr, values)
 
 
 def _gathered(operand: Elements, index: list[Expr]) -> Expr:
@@ -103,12 +112,17 @@ def _gathered(operand: Elements, index: list[Expr]) -> Expr:
     return found
 
 
-def _rewritten(expr: Expr, values: Mapping[Expr, Expr]) -> Expr:
-    if expr in values:
-        return values[expr]
-    if isinstance(expr, Apply):
-        return simplified(expr.op, *(_rewritten(argument, values) for argument in expr.args))
-    return expr
+def rewritten(expr: Expr, values: Mapping[Expr, Expr]) -> Expr:
+    """`expr` with nodes replaced, without what constants make plain."""
+    made: dict[Expr, Expr] = {}
+    for node in subexpressions(expr):
+        if node in values:
+            made[node] = values[node]
+        elif isinstance(node, Apply):
+            made[node] = simplified(node.op, *(made[argument] for argument in node.args))
+        else:
+            made[node] = node
+    return made[expr]
 
 
 def simplified(op: str, *args: Expr) -> Expr:
@@ -130,6 +144,8 @@ def simplified(op: str, *args: Expr) -> Expr:
             return zero
         case "select", (Const(value=value), a, b):
             return a if value else b
+        case "eq", (a, b) if a == b:
+            return lift(1)
         case "assume", (a, *_):
             assert isinstance(a.type, Int)
             lo, hi = (int(b.value) for b in args[1:] if isinstance(b, Const))

@@ -34,18 +34,20 @@ def is_constant(net: Net) -> bool:
 class Circuit:
     """Statements of one module under construction.
 
-    Nets are brought to the stage at which they are needed by registers, each made once.
+    Nets are brought to the stage at which they are needed by registers, each made once.  Their
+    names begin with `prefix`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "n") -> None:
         self.lines: list[str] = []
+        self._prefix = prefix
         self._count = 0
         self._delayed: dict[str, Net] = {}
 
     def name(self) -> str:
         """A new one."""
         self._count += 1
-        return f"n{self._count}"
+        return f"{self._prefix}{self._count}"
 
     def at(self, net: Net, stage: int) -> str:
         """The text of `net` at a stage that is not before its own."""

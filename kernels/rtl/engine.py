@@ -101,6 +101,11 @@ class Tensor:
         word, lane = divmod(column, self.lanes)
         return (row * self.stride + word) << 8 | lane
 
+    def value(self, word: int) -> int:
+        """The element that `state_out` shows."""
+        code = word % (1 << self.bits)
+        return code - (1 << self.bits) if self.signed and code >> self.bits - 1 else code
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:

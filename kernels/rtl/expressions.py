@@ -49,6 +49,10 @@ class VerilogPrinter:
         self._prefix = prefix
         self._count = 0
 
+    def define(self, node: Expr, net: str) -> None:
+        """From now on `node` is the net of that name."""
+        self._names[node] = net
+
     def print(self, expr: Expr) -> tuple[list[str], str]:
         """(statements, text) of `expr`: the net or the literal that holds it."""
         lines: list[str] = []
