@@ -1,15 +1,26 @@
 """Expressions over integers as C++: a constant a node, of exactly the bits of its range.
 
-The operators of `ap_int` give types that hold every result, whatever the signs of their operands;
+The arithmetic operators of `ap_int` give types that hold every result, whatever their operands;
 what is a helper in C is here a template of the same name over the working type (et_hls.h).
 """
 
 from collections.abc import Mapping, Sequence
 
 from edgetrain.compiler.errors import InputError
-from edgetrain.compiler.expr import Apply, Const, Expr, subexpressions, working_type
+from edgetrain.compiler.expr import (
+    Apply,
+    Const,
+    Expr,
+    argument_types,
+    subexpressions,
+    working_type,
+)
 from edgetrain.compiler.primitives import PRIMITIVES
 from edgetrain.compiler.types import Float, Int, Scalar
+
+_OF_ONE_TYPE = ("eq", "le", "lt", "select")
+"""Whose operands are brought to the working type: ap_int.h compares in the bits of the wider one,
+in which a negative number may be equal to another."""
 
 
 def integer(kind: Scalar) -> Int:
@@ -73,8 +84,10 @@ class HlsPrinter:
 
 def _apply(node: Apply, names: Mapping[Expr, str]) -> str:
     texts: Sequence[str] = [names[argument] for argument in node.args]
-    if node.op == "select":
-        # Both sides of a conditional have one type.
-        kind = ap_type(node.type)
-        texts = [texts[0], *(f"{kind}({text})" for text in texts[1:])]
+    if node.op in _OF_ONE_TYPE:
+        kinds = zip(node.args, argument_types(node), texts, strict=True)
+        texts = [
+            text if ap_type(wanted) == ap_type(argument.type) else f"{ap_type(wanted)}({text})"
+            for argument, wanted, text in kinds
+        ]
     return PRIMITIVES[node.op].c.format(*texts, w=f"ap<{ap_type(working_type(node))} >")
