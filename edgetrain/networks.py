@@ -67,31 +67,79 @@ def quantised_mlp(
 ) -> onnx.ModelProto:
     """As `float_mlp` with ReLU, as QONNX: input, weights and activations through quantisers."""
     model = float_mlp(weights, biases)
-    graph, nodes = model.graph, []
-
-    def quantised(x: str, step: float, width: int, *, signed: bool) -> str:
-        for name, number in (("step", step), ("zero", 0.0), ("bits", width)):
-            graph.initializer.append(
-                numpy_helper.from_array(np.array(number, np.float32), f"{x}_{name}")
-            )
-        operands = [x, f"{x}_step", f"{x}_zero", f"{x}_bits"]
-        how: dict[str, Any] = {"signed": int(signed), "narrow": int(signed)}
-        how["rounding_mode"] = "ROUND"
-        nodes.append(helper.make_node("Quant", operands, [f"{x}_q"], domain=_QONNX, **how))
-        return f"{x}_q"
-
-    known = {"x": quantised("x", bits.input_step, 8, signed=True)}
+    graph = model.graph
+    nodes: list[onnx.NodeProto] = []
+    known = {"x": _quantised(graph, nodes, "x", bits.input_step, 8, signed=True)}
     for layer, (step, width) in enumerate(zip(bits.weight_steps, bits.weights, strict=True)):
-        known[f"w{layer}"] = quantised(f"w{layer}", step, width, signed=True)
+        known[f"w{layer}"] = _quantised(graph, nodes, f"w{layer}", step, width, signed=True)
     for node in graph.node:
         node.input[:] = [known.get(name, name) for name in node.input]
         nodes.append(node)
         if node.op_type == "Relu":
             (result,) = node.output
-            known[result] = quantised(result, bits.activation_step, bits.activations, signed=False)
+            known[result] = _quantised(
+                graph, nodes, result, bits.activation_step, bits.activations, signed=False
+            )
+    return _with_nodes(model, nodes)
+
+
+def threshold_mlp(
+    weights: Sequence[NDArray[np.int8]], thresholds: Sequence[NDArray[np.int32]], bits: int
+) -> onnx.ModelProto:
+    """As QONNX: linear layers of integer weights (K, N), each but the last with a table of
+    `thresholds` (N, levels) after it; the input is unsigned, of so many `bits`, the output the last
+    layer's sums."""
+    model = float_mlp(
+        [w.astype(np.float32) for w in weights],
+        [np.zeros(w.shape[1], np.float32) for w in weights],
+        "MultiThreshold",
+        domain=_QONNX,
+    )
+    graph = model.graph
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        (result,) = node.output
+        layer = int(result[1:])
+        if node.op_type == "Gemm":
+            node.input[1] = _quantised(graph, nodes, f"w{layer}", 1.0, 8, signed=True)
+        else:
+            table = thresholds[layer].astype(np.float32)
+            graph.initializer.append(numpy_helper.from_array(table, f"t{layer}"))
+            node.input.append(f"t{layer}")
+        nodes.append(node)
+    (x,) = graph.input
+    note = onnx.TensorAnnotation(tensor_name=x.name)
+    note.quant_parameter_tensor_names.add(key="finn_datatype", value=f"UINT{bits}")
+    graph.quantization_annotation.append(note)
+    return _with_nodes(model, nodes)
+
+
+def _quantised(
+    graph: onnx.GraphProto,
+    nodes: list[onnx.NodeProto],
+    x: str,
+    step: float,
+    width: int,
+    *,
+    signed: bool,
+) -> str:
+    """The name of `x` after a quantiser, which is added to `nodes`."""
+    for name, number in (("step", step), ("zero", 0.0), ("bits", width)):
+        graph.initializer.append(
+            numpy_helper.from_array(np.array(number, np.float32), f"{x}_{name}")
+        )
+    operands = [x, f"{x}_step", f"{x}_zero", f"{x}_bits"]
+    how: dict[str, Any] = {"signed": int(signed), "narrow": int(signed)}
+    how["rounding_mode"] = "ROUND"
+    nodes.append(helper.make_node("Quant", operands, [f"{x}_q"], domain=_QONNX, **how))
+    return f"{x}_q"
+
+
+def _with_nodes(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> onnx.ModelProto:
+    """`model`, of these nodes alone."""
     inner = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del graph.node[:]
-    graph.node.extend(inner)
+    del model.graph.node[:]
+    model.graph.node.extend(inner)
     model.opset_import.append(helper.make_opsetid(_QONNX, 2))
     return model
 

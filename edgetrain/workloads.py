@@ -1,5 +1,7 @@
-"""Models by name: those that come with the package, and the family of reference networks."""
+"""Models by name: those that come with the package, the family of reference networks, and networks
+of thresholds whose numbers lie with the data."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +14,12 @@ from edgetrain.compiler.errors import InputError
 if TYPE_CHECKING:
     from edgetrain.networks import ReferenceNetwork
 
+MOST_BYTES = 2**26
 MODELS = Path(__file__).resolve().parent / "models"
 REFERENCES = ("mlp-64-32-16-5-fp32", "mlp-40-64-32-5-fp16")
 """Of the reference networks, those that are listed; any other sizes are there as well."""
+THRESHOLDS = {"mlp-40-64-32-5-w2a2": 2, "mlp-40-64-32-5-w2a2-in8": 8}
+"""Files `workloads/NAME.npz` in the folder of data, and the bits of their input."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +36,17 @@ class Workload:
 
 
 def all_workloads() -> tuple[Workload, ...]:
-    """Every shipped model, then the reference networks that are listed."""
+    """Every shipped model, then the networks of thresholds, then the reference networks that are
+    listed."""
     from edgetrain.networks import reference_network
 
     found = [
         Workload(path.stem, "infer", _title(path.with_suffix(".md")), path)
         for path in sorted(MODELS.glob("*.onnx"))
     ]
+    for name, bits in THRESHOLDS.items():
+        summary = f"{bits}-bit inputs, ternary weights, thresholds; the last layer's sums out"
+        found.append(Workload(name, "infer", summary))
     for name in REFERENCES:
         network = reference_network(name)
         assert network is not None
@@ -66,21 +75,47 @@ def find_model(model: str | Path) -> Path:
 
 
 def find_network(model: str | Path) -> "ReferenceNetwork | None":
-    """The reference network that `model` names, unless it is a file."""
+    """The reference network that `model` names, unless it is a file or lies with the data."""
     from edgetrain.networks import reference_network
 
-    return None if Path(model).exists() else reference_network(str(model))
+    elsewhere = Path(model).exists() or str(model) in THRESHOLDS
+    return None if elsewhere else reference_network(str(model))
+
+
+def _threshold_network(name: str) -> bytes:
+    """The file of a network of THRESHOLDS.  Raises InputError."""
+    from edgetrain.files import read_npz
+    from edgetrain.networks import threshold_mlp
+
+    folder = Path(os.environ.get("EDGETRAIN_DATA") or Path("..", "shared", "data"))
+    path = folder / "workloads" / f"{name}.npz"
+    if not path.is_file():
+        raise InputError(
+            "no such data", where=str(path), remedy="set EDGETRAIN_DATA to the folder of the data"
+        )
+    held = read_npz(path, MOST_BYTES)
+    try:
+        weights = [held[f"w{i}"] for i in range(3)]
+        model = threshold_mlp(weights, [held["t0"], held["t1"]], THRESHOLDS[name])
+    except (KeyError, ValueError, IndexError, AttributeError) as error:
+        raise InputError("holds no network of thresholds", where=str(path)) from error
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
 
 
 @contextmanager
 def model_file(model: str | Path) -> Iterator[Path]:
-    """The file of `model`, file or workload; that of a reference network is there as long as the
-    context lasts."""
+    """The file of `model`, file or workload; one that is made is there as long as the context
+    lasts."""
     network = find_network(model)
-    if network is None:
+    if network is not None:
+        content = network.model().SerializeToString(deterministic=True)
+    elif str(model) in THRESHOLDS and not Path(model).exists():
+        content = _threshold_network(str(model))
+    else:
         yield find_model(model)
         return
     with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch, f"{network.name}.onnx")
-        path.write_bytes(network.model().SerializeToString(deterministic=True))
+        path = Path(scratch, f"{model}.onnx")
+        path.write_bytes(content)
         yield path

@@ -81,6 +81,8 @@ class LearnableReader(QuantisedReader):
 
     def __init__(self, file: ModelFile, *, powers: bool = False, scales: bool = False) -> None:
         super().__init__(file, powers=powers)
+        # Its levels lie anywhere: there is no slope to learn by.
+        del self.handlers["MultiThreshold"]
         self._scales = scales
         self.quantisation = Quantisation()
         self._layers = 0

@@ -58,6 +58,7 @@ class QuantisedReader(Reader):
             "Quant": self._quant,
             "IntQuant": self._quant,
             "BipolarQuant": self._quant,
+            "MultiThreshold": self._multi_threshold,
             "QuantizeLinear": self._quantize_linear,
             "DequantizeLinear": self._dequantize_linear,
             "MatMul": self._matmul,
@@ -124,6 +125,10 @@ class QuantisedReader(Reader):
             return quantiser.constant(node, only_float(node, tensor.array), operands)
         channels = _channels(node, tensor)
         return self._quantise(node, tensor, quantiser.of_node(node, operands, channels))
+
+    def _multi_threshold(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
+        levels = quantiser.of_thresholds(node, operands, _channels(node, operands[0]))
+        return self._quantise(node, operands[0], levels)
 
     def _quantize_linear(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
         dtype = quantiser.linear_dtype(node, operands)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import lcm
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from edgetrain.compiler.types import Int
 
 MAX_ACTIVATION_BITS = 8
 MAX_CONSTANT_BITS = 32
+_LEVELS = 2**MAX_ACTIVATION_BITS - 1
+_OUT = {"scale": 1.0, "bias": 0.0}
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,30 @@ def of_node(node: FileNode, operands: Sequence[Any], channels: int) -> Quantiser
     ]
     cuts = _cuts(scales, zeros, lambda zero: [(bound - zero, i) for bound, i in bounds])
     return Quantiser(levels.lo, cuts, tuple((line,) for line in meaning))
+
+
+def of_thresholds(node: FileNode, operands: Sequence[Any], channels: int) -> Quantiser:
+    """The quantiser of a MultiThreshold node: out_bias + out_scale · how many of a channel's
+    thresholds, which ascend, are at most the input."""
+    table = _parameter(node, operands[1], "table of thresholds").array
+    if table.ndim != 2 or len(table) not in (1, channels) or not 1 <= table.shape[1] <= _LEVELS:
+        raise node.refuse(
+            f"its table of thresholds has the shape {table.shape}",
+            f"give ({channels}, levels), of at most {_LEVELS} levels",
+        )
+    if not np.isfinite(table).all() or (np.diff(table, axis=1) < 0).any():
+        raise node.refuse("its thresholds do not ascend", "sort those of each channel")
+    scale, bias = (Fraction(node.attributes.get(f"out_{k}", d)) for k, d in _OUT.items())
+    (scale,) = _positive(node, [scale])
+    whole = bias / scale
+    lowest = int(whole) if whole.denominator == 1 and abs(whole) <= _LEVELS else 0
+    cuts = []
+    for row in np.broadcast_to(table, (channels, table.shape[1])).tolist():
+        unit = lcm(*(Fraction(number).denominator for number in row))
+        multiples = tuple(int(Fraction(number) * unit) for number in row)
+        cuts.append(Cuts(Fraction(1, unit), multiples, (True,) * len(row)))
+    line = Affine(scale, bias - lowest * scale)
+    return Quantiser(lowest, tuple(cuts), ((line,),) * channels)
 
 
 def _cuts(

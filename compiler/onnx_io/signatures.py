@@ -52,6 +52,12 @@ SIGNATURES: dict[str, Signature] = {
     "Quant": _QUANT,
     "IntQuant": _QUANT,
     "BipolarQuant": Signature(2, 2, domains=QONNX),
+    "MultiThreshold": Signature(
+        2,
+        2,
+        {"out_dtype": str, "out_scale": float, "out_bias": float, "data_layout": str},
+        domains=QONNX,
+    ),
     "QuantizeLinear": Signature(2, 3, _SCALED),
     "DequantizeLinear": Signature(2, 3, _SCALED),
     "MatMul": _BINARY,
