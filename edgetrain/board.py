@@ -74,6 +74,7 @@ class Compiler:
 
 
 ToolchainName = Literal["zig", "gcc", "clang"]
+SimulatorName = Literal["rtlsim", "csim"]
 
 
 @dataclass(frozen=True)
@@ -110,12 +111,13 @@ class Flasher:
 class Board:
     """One target.  `features` is what kernels ask for: instruction-set extensions and arithmetic.
 
-    `toolchain` lists those that can build for the board, the preferred one first.
+    `toolchain` lists those that can build for the board, the preferred one first.  An FPGA has
+    none; it has a `part`, as its vendor calls it, and `simulators`, the best one first.
     """
 
     name: str
     description: str
-    architecture: Literal["host", "cortex_m", "riscv"]
+    architecture: Literal["host", "cortex_m", "riscv", "fpga"]
     core: str
     silicon: Literal["emulated only", "not compiled", "not tried", "tried"]
     features: tuple[str, ...]
@@ -128,14 +130,22 @@ class Board:
     qemu: Qemu | None = None
     unicorn: Unicorn | None = None
     flasher: Flasher | None = None
+    part: str = ""
+    simulators: tuple[SimulatorName, ...] = ()
     folder: Path = field(default=BOARDS, metadata={"derived": True})
+
+    @property
+    def emulators(self) -> tuple[str, ...]:
+        """The links by which the board can be run without it, the best one first."""
+        models = {"qemu": self.qemu, "unicorn": self.unicorn}
+        return (*(name for name, model in models.items() if model is not None), *self.simulators)
 
     def source_paths(self) -> tuple[Path, ...]:
         """The port's files: those of the board's own folder before the shared ones."""
         names = list(self.sources)
         if self.uart is not None:
             names.append(f"uart/{self.uart.driver}.c")
-        if self.architecture != "host":
+        if self.architecture in ("cortex_m", "riscv"):
             names.append(f"counter/{self.counter.driver if self.counter else 'none'}.c")
         found = []
         for name in names:
@@ -169,6 +179,8 @@ def read_board(folder: Path) -> Board:
     board: Board = dataclasses.replace(_convert(Board, table, str(path)), folder=folder)
     if board.name != folder.name:
         raise InputError(f"name {board.name!r} is not its folder's name", where=str(path))
+    if (board.architecture == "fpga") != bool(board.part):
+        raise InputError("an FPGA has a part, and nothing else has one", where=str(path))
     clang = board.toolchain.get("clang")
     if clang is not None and not clang.link and "gcc" not in board.toolchain:
         raise InputError("no toolchain.gcc: toolchain.clang.link is missing", where=str(path))

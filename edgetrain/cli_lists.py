@@ -20,7 +20,7 @@ def boards() -> Answer:
             "core": board.core,
             "features": board.features,
             "silicon": board.silicon,
-            "emulators": [kind for kind in ("qemu", "unicorn") if getattr(board, kind)],
+            "emulators": board.emulators,
             "toolchains": list(board.toolchain),
         }
         for board in all_boards()

@@ -22,8 +22,7 @@ _REGION = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.
 def _runs_on(board: Board) -> str:
     if board.architecture == "host":
         return "the computer itself"
-    emulators = [name for name in ("qemu", "unicorn") if getattr(board, name) is not None]
-    return ", ".join(emulators) or "–"
+    return ", ".join(board.emulators) or "–"
 
 
 def boards() -> str:

@@ -14,8 +14,8 @@ def test_the_table_of_boards() -> None:
     table = {cells[0].strip("`"): cells[1:] for cells in rows}
     assert set(table) == {board.name for board in all_boards()}
     for board in all_boards():
-        emulators = ["QEMU"] * (board.qemu is not None) + ["unicorn"] * (board.unicorn is not None)
-        place = "a process" if board.architecture == "host" else ", ".join(emulators) or "–"
+        emulators = ", ".join(board.emulators).replace("qemu", "QEMU")
+        place = "a process" if board.architecture == "host" else emulators or "–"
         core, *rest = table[board.name]
         assert rest == [place, board.silicon]
         assert board.architecture == "host" or core.startswith(board.core)
@@ -23,5 +23,16 @@ def test_the_table_of_boards() -> None:
 
 def test_every_key_is_documented() -> None:
     text = (REPOSITORY / "docs" / "boards.md").read_text(encoding="utf-8")
-    for name in ("aliases", "silicon", "features", "sources", "irq", "hz", "ready", "commands"):
+    for name in (
+        "aliases",
+        "silicon",
+        "features",
+        "sources",
+        "irq",
+        "hz",
+        "ready",
+        "commands",
+        "part",
+        "simulators",
+    ):
         assert f"`{name}`" in text or f".{name}`" in text
