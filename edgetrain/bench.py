@@ -4,6 +4,7 @@ import tempfile
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from edgetrain.board import load_board
 from edgetrain.compiler.errors import InputError
 from edgetrain.costs import entry_macs
 from edgetrain.cycles import modelled_cycles
+from edgetrain.fpga.circuit import Circuit, check_circuit, has_front_end
+from edgetrain.fpga.hardware import read_hardware, synthesise_engine
 from edgetrain.networks import ReferenceNetwork
 from edgetrain.pipeline import (
     Program,
@@ -25,6 +28,7 @@ from edgetrain.workloads import find_network, model_file
 
 ENTRIES = {"infer": "infer", "train": "train_step"}
 """The phases, and what the program calls them."""
+CELLS = ("luts", "ffs", "carries", "dsps", "brams")
 _TRACED = 10
 """Calls from which the cycles are modelled."""
 
@@ -37,6 +41,10 @@ class BenchReport:
     a whole CAN frame, front end and network, where the program has it.  Both are None where the
     link cannot count, and fit for comparison only if `comparable`.  `modelled_cycles` are what a
     simple core would take for those instructions (docs/benchmarks.md), where QEMU tells them.
+
+    Of a circuit, None elsewhere: Yosys' cells without the AXI interfaces, from which `toolchain` is
+    the release; `latency_cycles` from the first beat of a frame to the last of its answer, and the
+    cycles between frames, without stalls.
     """
 
     workload: str
@@ -55,6 +63,13 @@ class BenchReport:
     stack_bytes: int | None
     bit_exact: bool
     toolchain: str | None
+    luts: int | None
+    ffs: int | None
+    carries: int | None
+    dsps: int | None
+    brams: float | None
+    latency_cycles: float | None
+    initiation_interval: int | None
     first_mismatch: Mismatch | None
 
 
@@ -68,13 +83,15 @@ def bench(
     link: str = "auto",
     samples: int = 20,
     seed: int = 0,
+    circuit: Circuit | None = None,
 ) -> BenchReport:
     """Measures `samples` calls of `workload`: a workload's name, a model file, or a project as it
     was built.
 
     The phase is by default what the workload is for: training, if it is a reference network or a
     project that learns.  A model file then learns as `compile --learn sgd` has it.  A reference
-    network meets its own samples in their order, any other model random ones.
+    network meets its own samples in their order, any other model random ones.  `circuit` says what
+    an FPGA becomes.
 
     Raises InputError; of a project, `board` may only name its own.
     """
@@ -85,16 +102,26 @@ def bench(
         directory = Path(workload)
         if not (directory / "program.json").is_file():
             directory = Path(scratch, "project")
+            target = load_board(board or "host")
+            circuit = circuit or Circuit()
+            check_circuit(target, circuit)
             network = find_network(workload)
             phase = phase or ("infer" if network is None else "train")
             with model_file(workload) as path:
                 program = compile_model(
                     path,
-                    board or "host",
+                    target,
                     learn="sgd" if phase == "train" else None,
                     how=network.learning if network is not None else None,
+                    front_end=has_front_end(target, circuit),
                 )
-            write_project(program, directory, toolchain=toolchain, optimise=optimise)
+            write_project(
+                program, directory, toolchain=toolchain, optimise=optimise, circuit=circuit
+            )
+        elif circuit not in (None, Circuit()):
+            raise InputError(
+                "the project is folded already", where=str(workload), remedy="compile it again"
+            )
         program = open_project(directory)
         if board is not None and load_board(board).name != program.target:
             raise InputError(
@@ -133,6 +160,13 @@ def _measure(
     program, report = open_project(directory), read_report(directory)
     entry = program.entry(ENTRIES[phase])
     result = verify(directory, link=link, count=True, reference=reference)
+    gates = ports = None
+    cells: dict[str, Any] = dict.fromkeys(CELLS)
+    if load_board(program.target).architecture == "fpga":
+        hardware = read_hardware(directory)
+        gates = synthesise_engine(hardware)
+        cells = {name: getattr(gates.resources, name) for name in CELLS}
+        ports = next(p for p in hardware.engine.entries if p.name == entry.name)
     cycles = None
     if result.link == "qemu":
         series = [s for s in reference.series if s.entry == entry.name]
@@ -155,6 +189,9 @@ def _measure(
         ram_bytes=report.ram_bytes,
         stack_bytes=report.stack_bytes,
         bit_exact=result.bit_exact,
-        toolchain=report.toolchain,
+        toolchain=report.toolchain if gates is None else gates.version,
+        **cells,
+        latency_cycles=None if ports is None else result.cycles[entry.name] or ports.cycles,
+        initiation_interval=None if ports is None else ports.interval,
         first_mismatch=result.first_mismatch,
     )

@@ -1,5 +1,6 @@
 """Verbs from a model to a verified board."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +18,7 @@ link_option = click.option(
     default="auto",
     show_default=True,
     metavar="LINK",
-    help="auto, host, qemu, unicorn or serial:PORT[:BAUD].",
+    help="auto, host, qemu, unicorn, rtlsim, csim or serial:PORT[:BAUD].",
 )
 toolchain_option = click.option(
     "--toolchain",
@@ -33,6 +34,31 @@ optimise_option = click.option(
     show_default=True,
     help="What the compiler shall save.",
 )
+
+
+_CIRCUIT_OPTIONS = (
+    click.option(
+        "--fold",
+        default="unrolled",
+        show_default=True,
+        metavar="FORM",
+        help="Of an FPGA: unrolled, auto, or a file of foldings as FINN's.",
+    ),
+    click.option("--budget-luts", type=click.IntRange(1), help="Of --fold auto: look-up tables."),
+    click.option(
+        "--budget-brams", type=click.IntRange(0), help="Of --fold auto: block RAMs of 36 kbit."
+    ),
+    click.option(
+        "--target-latency", type=click.IntRange(1), help="Of an FPGA: cycles of an inference."
+    ),
+)
+
+
+def circuit_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
+    """How an FPGA's circuit is made."""
+    for option in reversed(_CIRCUIT_OPTIONS):
+        function = option(function)
+    return function
 
 
 class Comparison(Protocol):
@@ -74,7 +100,7 @@ def setting(text: str) -> tuple[str, str]:
     metavar="DIR",
     help="Default: build/MODEL-BOARD.",
 )
-@click.option("--no-build", is_flag=True, help="Write the C sources, but build no image.")
+@click.option("--no-build", is_flag=True, help="Write the sources, but build no image.")
 @click.option("--learn", metavar="RULE", help="The device learns by it: see `edgetrain rules`.")
 @click.option(
     "--loss",
@@ -181,6 +207,7 @@ def setting(text: str) -> tuple[str, str]:
     metavar="S.npz",
     help="Begin with what a device has learned: see `edgetrain state export`.",
 )
+@circuit_options
 @toolchain_option
 @optimise_option
 def compile(model: str, board: str, output: Path | None, no_build: bool, **options: Any) -> Answer:
@@ -188,7 +215,8 @@ def compile(model: str, board: str, output: Path | None, no_build: bool, **optio
 
     MODEL is an ONNX file, or a name that `edgetrain workloads` lists.  QONNX, QDQ and float ONNX
     MLPs are read, and onnxruntime's training graphs of them.  The project holds the C sources, the
-    program for the simulator and as ONNX, and the image, and appears whole or not at all.
+    program for the simulator and as ONNX, and the image, and appears whole or not at all.  That of
+    an FPGA holds Verilog and HLS C++ instead, and nothing is built.
     """
     from edgetrain.pipeline import read_report
     from edgetrain.project import default_directory
@@ -279,6 +307,7 @@ def verify(directory: Path, samples: int, steps: int | None, seed: int, link: st
     "edgetrain bench can-ids-w2a2 --board qemu-rv32imc",
     "edgetrain bench mlp-64-32-16-5-fp32 --board mps2-an386",
     "edgetrain bench build/can-ids-w2a2-mps2-an386",
+    "edgetrain bench can-ids-w2a2 --board zcu104",
 )
 @click.argument("workload", metavar="WORKLOAD-or-DIR")
 @click.option("--board", help="See `edgetrain boards`; of a project, its own.")
@@ -288,16 +317,29 @@ def verify(directory: Path, samples: int, steps: int | None, seed: int, link: st
 @click.option("--samples", type=click.IntRange(1), default=20, show_default=True)
 @seed_option
 @link_option
+@circuit_options
 @toolchain_option
 @optimise_option
-def bench(workload: str, board: str | None, **options: Any) -> Answer:
+def bench(
+    workload: str,
+    board: str | None,
+    fold: str,
+    budget_luts: int | None,
+    budget_brams: int | None,
+    target_latency: int | None,
+    **options: Any,
+) -> Answer:
     """Measure one inference or one training step on a target.
 
     Instructions are the mean over the samples; what the target computes is compared with the
-    simulator too.
+    simulator too.  Of an FPGA it is cells, counted by Yosys before place and route and without the
+    AXI interfaces, and cycles.
     """
+    from edgetrain.fpga.circuit import Circuit
+
     with terminal().working("measuring"):
-        report = et.bench(workload, board, **options)
+        circuit = Circuit(fold, budget_luts, budget_brams, target_latency)
+        report = et.bench(workload, board, circuit=circuit, **options)
     return compared(report, asdict(report), facts(asdict(report)))
 
 

@@ -1,4 +1,4 @@
-"""The straight line: model file → graph → program → C → image."""
+"""The straight line: model file → graph → program → C → image, or a circuit."""
 
 import json
 import shutil
@@ -36,6 +36,13 @@ from edgetrain.compiler.rules.parameters import with_parameters
 from edgetrain.compiler.types import Float
 from edgetrain.costs import entry_multiplications
 from edgetrain.executor import evaluate
+from edgetrain.fpga.circuit import (
+    Circuit,
+    check_circuit,
+    check_integers,
+    make_hardware,
+    print_circuit,
+)
 from edgetrain.kernels.c.kernels import KERNELS
 from edgetrain.kernels.c.program import print_program
 from edgetrain.simulator import Simulator
@@ -113,6 +120,7 @@ def compile_model(
     how: Learning | None = None,
     dequantise: bool = False,
     state: Mapping[str, NDArray[Any]] | None = None,
+    front_end: bool = True,
 ) -> Program:
     """The program of `model` for `board`; nothing is written.  Raises InputError.
 
@@ -120,7 +128,8 @@ def compile_model(
     `train_step` replaces them.  `how.precision` is that of inference too.
     `dequantise` makes a quantised model a float one; a CAN detector is then without its front end,
     which gives integers.  `state` is what a device has learned: the model's parameters become
-    those, and states of the same names begin with it.
+    those, and states of the same names begin with it.  Without `front_end` a CAN detector is the
+    network alone.
     """
     target = load_board(board) if isinstance(board, str) else board
     features = frozenset(target.features)
@@ -153,12 +162,19 @@ def compile_model(
         metadata["learn"] = {"rule": learn, **how.record()}
         if how.update != "all":
             everything = replace(how, update="all")
-            full = compile_model(model, target, learn=learn, how=everything, dequantise=dequantise)
+            full = compile_model(
+                model,
+                target,
+                learn=learn,
+                how=everything,
+                dequantise=dequantise,
+                front_end=front_end,
+            )
             metadata[FULL_UPDATE] = _step_costs(full)
     graphs = [run_passes(sources[0])]
     graphs += [run_passes(step, training_passes(features, evaluate)) for step in sources[1:]]
     can = read_can_model(imported.metadata)
-    if can is not None and not dequantise:
+    if can is not None and front_end and not dequantise:
         graphs.append(run_passes(can_frame_graph(imported, can)))
         metadata[METADATA_KEY] = json.loads(can.serialise())
     compiled = plan(
@@ -168,6 +184,8 @@ def compile_model(
         imported.output_code,
         metadata,
     )
+    if target.architecture == "fpga":
+        check_integers(compiled, target)
     return runnable(_beginning_with(compiled, state or {}), sources)
 
 
@@ -246,17 +264,21 @@ def write_project(
     toolchain: str = "auto",
     optimise: Optimise = "speed",
     with_image: bool = True,
+    circuit: Circuit | None = None,
 ) -> CompileReport:
-    """Print `program` as C into `directory`, build it, and describe it in report.json.
+    """Print `program` as C into `directory`, build it, and describe it in report.json; or print it
+    as the `circuit` that an FPGA becomes.
 
     The directory appears whole or stays as it was.  Raises InputError, also where no compiler for
     the board is here.
     """
     final = Path(directory)
     _check_replaceable(final)
+    board = load_board(program.target)
+    circuit = circuit or Circuit()
+    check_circuit(board, circuit)
     if with_image:
         _check_link(program)
-    board = load_board(program.target)
     final.parent.mkdir(parents=True, exist_ok=True)
     # Compilers run elsewhere: no relative path.
     parent = final.parent.resolve()
@@ -264,14 +286,18 @@ def write_project(
         work = Path(scratch, "project")
         work.mkdir()
         save_program(program, work)
-        _write_sources(program, work, board.features, optimise)
+        if board.architecture == "fpga":
+            files = print_circuit(program, make_hardware(program, circuit), board)
+            _write_files(work, files)
+        else:
+            _write_sources(program, work, board.features, optimise)
         # The last entry is what the project is for.
-        files = zip((MODEL_FILE, INFERENCE_FILE), reversed(program.sources), strict=False)
-        for name, graph in files:
+        models = zip((MODEL_FILE, INFERENCE_FILE), reversed(program.sources), strict=False)
+        for name, graph in models:
             if not any(node.op in INEXPRESSIBLE for node in graph.nodes):
                 write_whole(work / name, export_graph(graph))
         image = None
-        if with_image:
+        if with_image and board.architecture != "fpga":
             flags = _numeric_flags(program, board)
             image = build(board, work, toolchain=toolchain, optimise=optimise, extra_flags=flags)
         report = _report(program, final, image)
@@ -296,10 +322,16 @@ def build_for_host(program: CompiledProgram, directory: Path, *, library: bool =
 def _write_sources(
     program: CompiledProgram, directory: Path, features: Collection[str], optimise: Optimise
 ) -> None:
-    (directory / "src").mkdir()
     digest, unroll = program_sha256(program), optimise != "flash"
-    for name, text in print_program(program, digest, VERSION, features, unroll=unroll).items():
-        write_whole(directory / "src" / name, text.encode())
+    printed = print_program(program, digest, VERSION, features, unroll=unroll)
+    _write_files(directory, {f"src/{name}": text for name, text in printed.items()})
+
+
+def _write_files(directory: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text.encode())
 
 
 def _numeric_flags(program: CompiledProgram, board: Board) -> tuple[str, ...]:

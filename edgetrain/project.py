@@ -11,6 +11,7 @@ from edgetrain.budget import fit_update, parse_bytes
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.rules import Learning
 from edgetrain.files import read_npz
+from edgetrain.fpga.circuit import Circuit, check_circuit, has_front_end
 from edgetrain.pipeline import CompileReport, Program, compile_model, write_project
 from edgetrain.toolchain import Optimise
 from edgetrain.workloads import model_file
@@ -49,6 +50,10 @@ def compile_project(
     options: Mapping[str, float | str] | None = None,
     dequantise: bool = False,
     state: str | Path | None = None,
+    fold: str = "unrolled",
+    budget_luts: int | None = None,
+    budget_brams: int | None = None,
+    target_latency: int | None = None,
 ) -> Program:
     """Compiles `model`, a file or a workload's name, for `board`.
 
@@ -70,6 +75,10 @@ def compile_project(
 
     `dequantise` makes a quantised model a float one (a CAN detector without its front end).
     `state` is a file that `export_state` wrote: the model as the device has learned it.
+
+    An FPGA becomes a circuit as `fold` says: unrolled (without a CAN detector's front end), auto,
+    or a file of foldings, of at most `budget_luts` LUTs, `budget_brams` block RAMs and
+    `target_latency` cycles.
 
     With `directory` the project is written there, image included unless `with_image` is false;
     without, nothing is.  Raises InputError.
@@ -96,9 +105,19 @@ def compile_project(
         options=tuple((options or {}).items()),
     )
 
+    target = load_board(board) if isinstance(board, str) else board
+    circuit = Circuit(fold, budget_luts, budget_brams, target_latency)
+    check_circuit(target, circuit)
+    front_end = has_front_end(target, circuit)
+
     def write(program: Program, place: str | Path) -> CompileReport:
         return write_project(
-            program, place, toolchain=toolchain, optimise=optimise, with_image=with_image
+            program,
+            place,
+            toolchain=toolchain,
+            optimise=optimise,
+            with_image=with_image,
+            circuit=circuit,
         )
 
     learned = None if state is None else read_npz(Path(state), MOST_STATE_BYTES)
@@ -107,7 +126,13 @@ def compile_project(
         def compiled(update: str) -> Program:
             chosen = replace(how, update=update)
             return compile_model(
-                path, board, learn=learn, how=chosen, dequantise=dequantise, state=learned
+                path,
+                target,
+                learn=learn,
+                how=chosen,
+                dequantise=dequantise,
+                state=learned,
+                front_end=front_end,
             )
 
         if budget_ram is None:

@@ -54,7 +54,8 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """`instructions`: mean a call of each entry, None where the link cannot count.
+    """`instructions`: mean a call of each entry, None where the link cannot count; `cycles` those
+    of a simulated circuit, likewise.
 
     `comparable`: whether those are exact counts, fit for a comparison between boards.
     """
@@ -66,6 +67,7 @@ class VerifyReport:
     mismatches: int
     bit_exact: bool
     instructions: dict[str, float | None]
+    cycles: dict[str, float | None]
     comparable: bool
     stack_bytes: int | None
     first_mismatch: Mismatch | None
@@ -300,6 +302,7 @@ class _Comparison:
             name: sum(counts) / len(counts) if counts else None
             for name, counts in self._instructions.items()
         }
+        unknown: dict[str, float | None] = dict.fromkeys(means)
         return VerifyReport(
             link=self._target.name,
             samples=reference.samples,
@@ -307,7 +310,8 @@ class _Comparison:
             compared_values=self._compared,
             mismatches=self._mismatches,
             bit_exact=self._mismatches == 0,
-            instructions=means,
+            instructions=unknown if self._target.counts_cycles else means,
+            cycles=means if self._target.counts_cycles else unknown,
             comparable=self._target.counts_comparable,
             stack_bytes=self._target.stack_bytes(),
             first_mismatch=self._first,

@@ -35,6 +35,14 @@ def ap_types() -> Path:
     )
 
 
+def available() -> bool:
+    """Whether what it takes is here."""
+    try:
+        return bool(ap_types() and _compiler())
+    except InputError:
+        return False
+
+
 def build_csim(sources: Path, image: Path, flags: Sequence[str] = ()) -> Path:
     """Compile what `print_hls` printed into `sources`, with the link server, to `image`.
 

@@ -22,7 +22,7 @@ _SECONDS_PER_INSTRUCTION = 2**_ICOUNT_SHIFT * 1e-9
 # How long a real board may compute before its answer counts as lost.
 _SERIAL_TIMEOUT = 10.0
 
-_KNOWN = "known: auto, host, qemu, unicorn, serial:PORT[:BAUD]"
+_KNOWN = "known: auto, host, qemu, unicorn, rtlsim, csim, serial:PORT[:BAUD]"
 
 
 def open_link(
@@ -35,10 +35,10 @@ def open_link(
 ) -> Link:
     """Runs `image` on a board or on its best emulator here, and connects.
 
-    `link` is auto, host, qemu, unicorn or serial:PORT[:BAUD]; on a serial port the image is taken
-    to be on the board already.  QEMU counts instructions always; unicorn, where counting is slow,
-    only if `count`.  QEMU is given `emulator_arguments` too.  InputError if the link cannot be had;
-    the message says what would help.
+    `link` is auto, host, qemu, unicorn, rtlsim, csim or serial:PORT[:BAUD]; on a serial port the
+    image is taken to be on the board already.  QEMU counts instructions always; unicorn, where
+    counting is slow, only if `count`.  QEMU is given `emulator_arguments` too.  InputError if the
+    link cannot be had; the message says what would help.
     """
     kind, _, rest = link.partition(":")
     if kind == "serial" and rest:
@@ -49,6 +49,8 @@ def open_link(
         raise InputError("the host is its own target", where=f"link {link}", remedy="use host")
     if link == "host":
         return Link(_open_host(board, image))
+    if link in ("rtlsim", "csim"):
+        return Link(_open_circuit(board, image, link))
     if link == "qemu":
         return Link(_open_qemu(board, image, emulator_arguments))
     if link == "unicorn":
@@ -78,6 +80,12 @@ def _open_host(board: Board, image: Path) -> Transport:
     if board.architecture != "host":
         raise InputError(f"{board.name} is not the host", remedy="use --link auto")
     return ProcessTransport("host", [str(image.resolve())])
+
+
+def _open_circuit(board: Board, image: Path, link: str) -> Transport:
+    if link not in board.simulators:
+        raise InputError(f"{board.name} is no circuit", remedy="use --link auto")
+    return ProcessTransport(link, [str(image.resolve())], instruction_ticks=float(link == "rtlsim"))
 
 
 def _open_qemu(board: Board, image: Path, more: Sequence[str]) -> Transport:

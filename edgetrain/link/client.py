@@ -40,7 +40,7 @@ class RunResult:
     """One call: status 0 is done, 1 is input refused and nothing changed.
 
     `output` holds the outputs one after another, little-endian; `instructions` is None where the
-    link does not count.
+    link does not count.  Of a circuit they are cycles of its clock.
     """
 
     status: int
@@ -73,8 +73,13 @@ class Link:
 
     @property
     def name(self) -> str:
-        """The kind of link: "qemu", "unicorn", "host" or "serial"."""
+        """The kind of link: "qemu", "unicorn", "host", "serial", "rtlsim" or "csim"."""
         return self._transport.name
+
+    @property
+    def counts_cycles(self) -> bool:
+        """Whether `instructions` is of cycles instead."""
+        return self.name == "rtlsim"
 
     @property
     def counts_comparable(self) -> bool:

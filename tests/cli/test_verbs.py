@@ -23,7 +23,8 @@ KEYS = {
     "simulate": "samples seconds samples_per_second",
     "verify": "link samples steps compared_values mismatches bit_exact",
     "bench": "workload board instructions macs flash_bytes weights_bytes ram_bytes stack_bytes "
-    "bit_exact instructions_can_frame",
+    "bit_exact instructions_can_frame luts ffs carries dsps brams latency_cycles "
+    "initiation_interval",
     "train": "accuracy false_positive_rate per_class epochs",
     "evaluate": "accuracy false_positive_rate false_alarms clean_seconds per_class",
     "inject": "frames injected",

@@ -1,0 +1,128 @@
+"""The circuit in Verilator, behind AXI and the link: states, resets, stalls, refusals."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgetrain.board import load_board
+from edgetrain.compiler.errors import InputError
+from edgetrain.compiler.program import elements, pack
+from edgetrain.fpga import rtlsim
+from edgetrain.link import Link, open_link
+from edgetrain.pipeline import Program
+from edgetrain.simulator import Simulator
+from edgetrain.target import open_target
+from edgetrain.verify import verify
+from tests.fpga import stub
+from tests.fpga.support import write_circuit
+from tests.support import needs_tool
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The hand-written circuit, simulated."""
+    needs_tool("verilator")
+    program = stub.program()
+    directory = tmp_path_factory.mktemp("stub")
+    write_circuit(program, stub.hardware(program), directory)
+    rtlsim.build_rtlsim(program, directory, directory / "rtlsim")
+    return directory
+
+
+@pytest.fixture
+def program() -> Program:
+    return stub.program()
+
+
+@pytest.fixture
+def link(project: Path, program: Program) -> Iterator[Link]:
+    with open_target(program, project, "rtlsim") as found:
+        yield found
+
+
+@pytest.mark.parametrize("stalls", ["0", "1", "77"])
+def test_it_computes_what_the_simulator_does(
+    project: Path, stalls: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ET_STALLS", stalls)
+    report = verify(project, samples=200)
+    assert report.bit_exact
+    assert (report.link, report.compared_values) == ("rtlsim", 200 * 3 + 3 + 10)
+    assert report.instructions == {"infer": None}
+    cycles = report.cycles["infer"]
+    assert cycles is not None
+    assert cycles == 3 if stalls == "0" else cycles >= 3
+
+
+def test_state_is_read_and_written_word_by_word(link: Link, program: Program) -> None:
+    held = dict(program.initial)
+    buffers = program.of_kind("state")
+    for number, buffer in enumerate(buffers):
+        found = elements(buffer, link.read_state(number))
+        np.testing.assert_array_equal(found, held[buffer.name])
+        link.write_state(number, pack(buffer, -held[buffer.name]))
+    x = program.buffers[program.entries[0].inputs[0]]
+    sent = np.array([3, 4, -8], np.int8)
+    answer = link.run(0, pack(x, sent))
+    y = program.buffers[program.entries[0].outputs[0]]
+    np.testing.assert_array_equal(elements(y, answer.output), sent - held["last"])
+    for number, buffer in enumerate(buffers):
+        now = {"last": sent, "table": -held["table"]}[buffer.name]
+        np.testing.assert_array_equal(elements(buffer, link.read_state(number)), now)
+    link.reset()
+    for number, buffer in enumerate(buffers):
+        found = elements(buffer, link.read_state(number))
+        np.testing.assert_array_equal(found, held[buffer.name])
+
+
+def test_what_is_out_of_range_is_refused_and_changes_nothing(link: Link, program: Program) -> None:
+    before = [link.read_state(number) for number in range(2)]
+    for wrong in (b"\x00\x08\x00", b"\xf7\x00\x00", b"\x00\x00\x7f"):
+        assert link.run(0, wrong).status == 1
+    assert [link.read_state(number) for number in range(2)] == before
+    x = np.array([-8, 7, 0], np.int8)
+    expected = Simulator(program).run("infer", x)[0]
+    found = link.run(0, x.tobytes())
+    assert (found.status, found.output) == (0, expected.tobytes())
+
+
+def test_the_image_is_built_once_and_again_after_a_change(project: Path, program: Program) -> None:
+    kept = project / "rtlsim"
+    built = kept.stat().st_mtime_ns
+    with open_target(program, project):
+        assert kept.stat().st_mtime_ns == built
+
+
+def test_other_links_are_refused(project: Path, program: Program) -> None:
+    for link in ("qemu", "unicorn", "nonesuch"):
+        with (
+            pytest.raises(InputError, match="does not run a circuit; known: auto, rtlsim"),
+            open_target(program, project, link),
+        ):
+            pass
+    with pytest.raises(InputError, match="mps2-an386 is no circuit"):
+        open_link(load_board("mps2-an386"), project / "rtlsim", "rtlsim")
+
+
+def test_without_verilator_it_says_what_to_install(
+    project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match="Verilator is not installed; run `edgetrain doctor`"):
+        rtlsim.build_rtlsim(stub.program(), project, tmp_path / "image")
+
+
+def test_the_verilog_has_no_warnings(project: Path) -> None:
+    sources = sorted(map(str, (project / "src" / "rtl").glob("*.v")))
+    style = ["-Wno-DECLFILENAME", "-Wno-UNUSED"]
+    command = ["verilator", "--lint-only", "-Wall", *style, "--top-module", "edgetrain", *sources]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ}, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    needs_tool("iverilog")
+    command = ["iverilog", "-g2005", "-Wall", "-o", os.devnull, *sources]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
