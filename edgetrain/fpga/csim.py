@@ -13,6 +13,7 @@ from edgetrain.compiler.errors import InputError
 from edgetrain.toolchain import compile_object, stage, zig_command
 
 _HEADER = "ap_int.h"
+_SOURCES = ("et_engine.cpp", "et_tables.cpp")
 _LEVEL = "-O1"
 
 
@@ -56,7 +57,7 @@ def build_csim(sources: Path, image: Path, flags: Sequence[str] = ()) -> Path:
         common += [f"-I{sources.resolve()}", f"-I{board}"]
         objects, jobs = [], []
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for path in (*sources.resolve().glob("*.cpp"), *board.glob("*.c")):
+            for path in (*(sources.resolve() / name for name in _SOURCES), *board.glob("*.c")):
                 objects.append(str(Path(scratch, f"{path.name}.o")))
                 language = ("c", "-std=c99") if path.suffix == ".c" else ("c++", "-std=c++14")
                 command = [*compiler, *common, *language[1:], "-x", language[0]]
