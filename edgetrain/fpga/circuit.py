@@ -10,6 +10,7 @@ from edgetrain.compiler.program import Program
 from edgetrain.compiler.program_file import program_sha256
 from edgetrain.compiler.types import Float
 from edgetrain.fpga.hardware import HARDWARE_FILE, RTL, UNROLLED, Hardware, describe, verilog
+from edgetrain.fpga.vitis import drawn_calls, print_vitis
 from edgetrain.kernels.hls.program import print_hls
 from edgetrain.kernels.rtl.unrolled_engine import unrolled_engine
 from edgetrain.version import VERSION
@@ -94,5 +95,6 @@ def print_circuit(program: Program, hardware: Hardware, board: Board) -> dict[st
     unrolled = hardware.form == UNROLLED
     digest = program_sha256(program)
     hls = print_hls(program, foldings, digest, VERSION, unrolled=unrolled, lanes=lanes)
+    hls |= print_vitis(program, drawn_calls(program), lanes=lanes, part=board.part)
     files |= {f"src/hls/{name}": text for name, text in hls.items()}
     return files

@@ -71,15 +71,14 @@ class Banks:
         The lanes of a constant are joined into wider words; what is written keeps memories of
         their own, since two units may reach it by different lanes."""
         lines, shape = [], self.types[name].shape
+        directive = "ARRAY_RESHAPE" if kind == "constant" else "ARRAY_PARTITION"
+        head = f"#pragma HLS {directive} variable={name}"
         for axis, length in enumerate(shape):
             factor = self.factors.get((name, axis), 1)
-            directive = "ARRAY_RESHAPE" if kind == "constant" else "ARRAY_PARTITION"
             if factor == length > 1:
-                lines.append(f"#pragma HLS {directive} variable={name} complete dim={axis + 1}")
+                lines.append(f"{head} type=complete dim={axis + 1}")
             elif factor > 1:
-                lines.append(
-                    f"#pragma HLS {directive} variable={name} cyclic factor={factor} dim={axis + 1}"
-                )
+                lines.append(f"{head} type=cyclic factor={factor} dim={axis + 1}")
         size = self.types[name].size * integer(self.types[name].scalar).bits
         if kind == "constant" and size >= BLOCK_RAM_BITS and not self._registers(name):
             lines.append(f"#pragma HLS BIND_STORAGE variable={name} type=rom_1p impl=bram")

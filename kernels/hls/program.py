@@ -202,7 +202,7 @@ class _Source:
         for state in self._program.of_kind("state"):
             calls += [f"save_{state.name}(m);", f"load_{state.name}(s);"]
         self._lines += ["", f"{_ENGINE} {{", *_INTERFACE]
-        self._lines += ["#pragma HLS INTERFACE s_axilite port=entry", "    switch (entry) {"]
+        self._lines += ["#pragma HLS INTERFACE mode=s_axilite port=entry", "    switch (entry) {"]
         for number, call in enumerate(calls):
             self._lines += [f"    case {number}:", f"        {call}", "        break;"]
         self._lines += ["    default:", "        break;", "    }", "}"]
@@ -210,9 +210,9 @@ class _Source:
 
 _ENGINE = "void et_engine(unsigned entry, et_stream<et_s_beat> &s, et_stream<et_m_beat> &m)"
 _INTERFACE = (
-    "#pragma HLS INTERFACE axis port=s",
-    "#pragma HLS INTERFACE axis port=m",
-    "#pragma HLS INTERFACE s_axilite port=return",
+    "#pragma HLS INTERFACE mode=axis port=s",
+    "#pragma HLS INTERFACE mode=axis port=m",
+    "#pragma HLS INTERFACE mode=s_axilite port=return",
 )
 
 

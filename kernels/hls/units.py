@@ -54,7 +54,7 @@ class UnitPrinter:
         if out.fold is not None and again:
             self._line(f"{ap_type(out.fold.type)} sums{f'[{pe}]' if pe > 1 else ''};")
             if pe > 1:
-                self._pragma("ARRAY_PARTITION variable=sums complete")
+                self._pragma("ARRAY_PARTITION variable=sums type=complete")
         if not turning and alone:
             self._pragma("PIPELINE II=1")
         with ExitStack() as opened:
@@ -64,7 +64,7 @@ class UnitPrinter:
                 self._pragma("PIPELINE II=1")
                 if result in (operand for _, operand in self._reads.values()):
                     # An element is read where it is written and nowhere else.
-                    self._pragma(f"DEPENDENCE variable={result} type=inter false")
+                    self._pragma(f"DEPENDENCE variable={result} type=inter dependent=false")
             with self._lanes(plan.free, "pe"):
                 if out.fold is None:
                     self._store(out, result)

@@ -51,7 +51,7 @@ def test_what_a_folding_is_printed_as() -> None:
     assert f"for (int simd = 0; simd < {rows}; simd++)" in text
     text = print_hls(program, {}, bytes(32), "test", unrolled=True)["et_engine.cpp"]
     assert "#pragma HLS DATAFLOW" not in text
-    assert "complete dim=2" in text
+    assert "type=complete dim=2" in text
 
 
 def test_the_same_bytes_every_time() -> None:

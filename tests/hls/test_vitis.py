@@ -4,26 +4,23 @@ No Vitis is here: its commands are replaced by some that write down how they are
 """
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnx
 import pytest
 
+from edgetrain.board import load_board
 from edgetrain.compiler.errors import InputError
-from edgetrain.compiler.program import Program
 from edgetrain.compiler.rules import Learning
 from edgetrain.fpga.csim import ap_types
-from edgetrain.fpga.vitis import BENCH, SCRIPT, VECTORS, print_vitis
+from edgetrain.fpga.vitis import BENCH, SCRIPT, VECTORS, drawn_calls, print_vitis
 from edgetrain.kernels.hls.program import print_hls
 from edgetrain.pipeline import compile_model
-from tests.c.harness import draw
 from tests.hls.harness import FLAGS
 from tests.support import absent, needs_tool
 from tests.training.models import random_layers, write_quantised_mlp
 
+PART = load_board("zcu104").part
 COMMANDS = (
     "open_project",
     "set_top",
@@ -45,12 +42,6 @@ source %s
 """
 
 
-def inputs_of(program: Program, rng: np.random.Generator) -> Iterator[tuple[str, list[Any]]]:
-    for entry in program.entries:
-        for _ in range(6):
-            yield entry.name, [draw(rng, program.buffers[name].type) for name in entry.inputs]
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sources of a network that learns its last layer."""
@@ -60,7 +51,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = compile_model(model, "host", learn="sgd", how=how)
     lanes = {name: 2 for entry in program.entries for name in (*entry.inputs, *entry.outputs)}
     texts = print_hls(program, {}, bytes(32), "test", lanes=lanes)
-    texts |= print_vitis(program, inputs_of(program, np.random.default_rng(0)), lanes=lanes)
+    texts |= print_vitis(program, drawn_calls(program, 6), part=PART, lanes=lanes)
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     return folder
@@ -105,7 +96,7 @@ def test_the_script_runs_to_its_end(project: Path, tmp_path: Path) -> None:
     assert {"et_engine.cpp", BENCH, VECTORS} <= set(added)
     for name in added:
         assert (project / name).is_file()
-    assert ["set_part", "xczu7ev-ffvc1156-2-e"] in lines
+    assert ["set_part", PART] in lines
     assert script.read_text().rstrip().endswith("exit")
     # Nothing that is included is left out.
     for name in ("et_engine.cpp", "et_engine.h", "et_hls.h", "et_stream.h", BENCH):
@@ -128,10 +119,9 @@ def test_no_name_of_the_model_file_is_printed(tmp_path: Path) -> None:
     for learn in (None, "sgd"):
         how = Learning(precision="integer") if learn else Learning()
         program = compile_model(path, "host", learn=learn, how=how)
-        drawn = inputs_of(program, np.random.default_rng(0))
         for text in (
             *print_hls(program, {}, bytes(32), "t").values(),
-            *print_vitis(program, drawn).values(),
+            *print_vitis(program, drawn_calls(program, 2), part=PART).values(),
         ):
             assert "evil" not in text
 
