@@ -8,6 +8,7 @@ from typing import Any
 
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.folding import Folding
+from edgetrain.compiler.ops.fixed_loss import LOSS_FRACTION
 from edgetrain.compiler.program import Program
 from edgetrain.compiler.program_file import program_sha256
 from edgetrain.compiler.types import Int
@@ -76,6 +77,7 @@ def describe(hardware: Hardware, program: Program, part: str) -> dict[str, Any]:
         "m_bits": engine.m_bits,
         "entries": entries,
         "tensors": tensors,
+        "loss_fraction": LOSS_FRACTION,
         "input_code": {"lowest": code.lowest, "steps": list(code.steps)},
         "output_code": {
             "scales": [str(scale) for scale in result.scales],

@@ -18,24 +18,7 @@ from edgetrain.simulator import Simulator
 from edgetrain.target import open_target
 from edgetrain.verify import verify
 from tests.fpga import stub
-from tests.fpga.support import write_circuit
 from tests.support import needs_tool
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The hand-written circuit, simulated."""
-    needs_tool("verilator")
-    program = stub.program()
-    directory = tmp_path_factory.mktemp("stub")
-    write_circuit(program, stub.hardware(program), directory)
-    rtlsim.build_rtlsim(program, directory, directory / "rtlsim")
-    return directory
-
-
-@pytest.fixture
-def program() -> Program:
-    return stub.program()
 
 
 @pytest.fixture

@@ -1,10 +1,16 @@
 // The link server's view of a simulated circuit: entries become beats of AXI4-Stream, state words
 // of AXI4-Lite.  et_circuit.h, generated, describes the streams, the state and the registers.
 //
-// The environment variable ET_STALLS, a number other than 0, makes both streams stall at random.
+// The environment variable ET_STALLS, a number other than 0, makes both streams stall at random.  With
+// ET_AXI set, lines on standard input drive the interfaces instead of the link, numbers in hex:
+// "r OFFSET" and "w OFFSET VALUE" registers, "f BEAT…" a frame, whose answer is a line of beats, and
+// "p BEAT…" a part of a frame.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <iostream>
+#include <sstream>
+#include <string>
 #include <vector>
 
 #include "et_port.h"
@@ -262,14 +268,14 @@ void unpacked(const Ports &ports, const std::vector<Words> &beats, uint8_t *out)
     }
 }
 
-// Sends a frame and receives its answer.
-std::vector<Words> exchange(const std::vector<Words> &sent) {
+// Sends a frame and receives its answer; or sends a part of one.
+std::vector<Words> transfer(const std::vector<Words> &sent, bool whole) {
     std::vector<Words> received;
     std::size_t next = 0;
     bool offered = false;
     for (uint64_t cycle = 0; cycle < PATIENCE; cycle++) {
         offered = next < sent.size() && (offered || !stalled());
-        const bool willing = !stalled();
+        const bool willing = whole && !stalled();
         put(circuit.PIN(s_axis_tvalid), offered);
         put(circuit.PIN(m_axis_tready), willing);
         if (offered) {
@@ -288,7 +294,7 @@ std::vector<Words> exchange(const std::vector<Words> &sent) {
             next++;
             offered = false;
         }
-        if (given && last) {
+        if ((given && last) || (!whole && next == sent.size())) {
             put(circuit.PIN(s_axis_tvalid), 0);
             put(circuit.PIN(m_axis_tready), 0);
             return received;
@@ -330,6 +336,50 @@ void hold(uint32_t tensor) {
     held_tensor = tensor;
 }
 
+// The digits of a number, the lowest word first.
+Words parsed(const std::string &text, uint32_t bits) {
+    Words words((bits + 31) / 32, 0);
+    for (std::size_t i = 0; i < text.size(); i++) {
+        const uint32_t digit = static_cast<uint32_t>(std::strtoul(text.substr(i, 1).c_str(), nullptr, 16));
+        const std::size_t place = text.size() - 1 - i;
+        words.at(place / 8) |= digit << (4 * (place % 8));
+    }
+    return words;
+}
+
+// Serves the interfaces themselves.
+void serve() {
+    std::string line;
+    while (std::getline(std::cin, line)) {
+        std::istringstream fields(line);
+        std::string command, field;
+        std::vector<std::string> texts;
+        fields >> command;
+        while (fields >> field) {
+            texts.push_back(field);
+        }
+        if (command == "r") {
+            std::printf("%x\n", read_register(parsed(texts.at(0), 32)[0]));
+        } else if (command == "w") {
+            write_register(parsed(texts.at(0), 32)[0], parsed(texts.at(1), 32)[0]);
+            std::printf("\n");
+        } else {
+            std::vector<Words> beats;
+            for (const std::string &text : texts) {
+                beats.push_back(parsed(text, ET_S_BITS));
+            }
+            for (const Words &words : transfer(beats, command == "f")) {
+                for (std::size_t i = words.size(); i-- > 0;) {
+                    std::printf("%08x", words[i]);
+                }
+                std::printf(" ");
+            }
+            std::printf("\n");
+        }
+        std::fflush(stdout);
+    }
+}
+
 } // namespace
 
 static int run(uint32_t entry, const uint8_t *in, uint8_t *out) {
@@ -345,7 +395,7 @@ static int run(uint32_t entry, const uint8_t *in, uint8_t *out) {
     for (const Stream &s : ports.out) {
         expected += (s.size + s.lanes - 1) / s.lanes;
     }
-    const std::vector<Words> answer = exchange(beats);
+    const std::vector<Words> answer = transfer(beats, true);
     if (answer.size() != expected) {
         give_up("give the beats that it should");
     }
@@ -388,6 +438,10 @@ void et_init(void) {
         }
         put(circuit.PIN(aresetn), 1);
         running = true;
+        if (std::getenv("ET_AXI") != nullptr) {
+            serve();
+            std::exit(0);
+        }
     }
     held_tensor = ~0u;
     write_register(ET_CONTROL, ET_RESET_COMMAND);
