@@ -79,6 +79,24 @@ _CANDIDATES = (
         f"{_APT} clang-19",
         programs=("clang", "clang-19"),
     ),
+    _Candidate("g++", "simulates circuits", f"{_APT} g++", programs=("g++",)),
+    _Candidate(
+        "verilator", "simulates circuits in Verilog", f"{_APT} verilator", programs=("verilator",)
+    ),
+    _Candidate(
+        "pyosys",
+        "counts a circuit's cells",
+        "pip install 'edgetrain[fpga]'",
+        distribution="pyosys",
+    ),
+    _Candidate(
+        "hls4ml",
+        "brings ap_int.h, with which circuits in C++ are simulated",
+        "pip install 'edgetrain[fpga]'",
+        distribution="hls4ml",
+    ),
+    _Candidate("tclsh", "runs the tests of Vivado's scripts", f"{_APT} tcl", programs=("tclsh",)),
+    _Candidate("iverilog", "runs the tests of Verilog", f"{_APT} iverilog", programs=("iverilog",)),
     _Candidate("openocd", "flashes boards", f"{_APT} openocd", programs=("openocd",)),
     _Candidate("pyocd", "flashes boards", "pip install pyocd", programs=("pyocd",)),
     _Candidate("dfu-util", "flashes boards", f"{_APT} dfu-util", programs=("dfu-util",)),

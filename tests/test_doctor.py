@@ -32,6 +32,8 @@ def test_every_tool_of_every_board_is_covered_and_installable() -> None:
     for board in all_boards():
         if board.qemu is not None:
             assert board.qemu.program in tools
+        if board.simulators:
+            assert {"verilator", "pyosys", "hls4ml", "g++"} <= set(tools)
         for name, compiler in board.toolchain.items():
             assert (compiler.prefix + "gcc" if name == "gcc" else name) in tools
         if board.flasher is not None:

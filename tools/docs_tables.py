@@ -12,6 +12,7 @@ from pathlib import Path
 from edgetrain.board import Board, all_boards
 from edgetrain.compiler.ops import OPS
 from edgetrain.compiler.rules import RULES
+from edgetrain.kernels.rtl.registers import REGISTERS
 from tools.experiments.page import TABLES as EXPERIMENTS
 from tools.markdown import table
 
@@ -51,7 +52,15 @@ def rules() -> str:
     return table(("rule", "what it does", "precisions", "options and their defaults"), rows)
 
 
-OWN = {"boards": boards, "ops": ops, "rules": rules}
+def registers() -> str:
+    rows = [
+        (f"`{each.offset:#04x}`", f"`{each.name}`", str(each.words), each.access, each.meaning)
+        for each in REGISTERS
+    ]
+    return table(("offset", "register", "words", "access", "meaning"), rows)
+
+
+OWN = {"boards": boards, "ops": ops, "rules": rules, "registers": registers}
 TABLES: dict[str, Callable[[], str]] = {**OWN, **EXPERIMENTS}
 
 

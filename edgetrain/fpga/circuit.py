@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 from edgetrain.board import Board
 from edgetrain.compiler.errors import InputError
@@ -9,13 +10,16 @@ from edgetrain.compiler.folding import Folding
 from edgetrain.compiler.program import Program
 from edgetrain.compiler.program_file import program_sha256
 from edgetrain.compiler.types import Float
-from edgetrain.fpga.hardware import HARDWARE_FILE, RTL, UNROLLED, Hardware, describe, verilog
+from edgetrain.fpga import driver
+from edgetrain.fpga.hardware import HARDWARE_FILE, HLS, RTL, UNROLLED, Hardware, describe, verilog
 from edgetrain.fpga.vitis import drawn_calls, print_vitis
+from edgetrain.fpga.vivado import print_vivado
 from edgetrain.kernels.hls.program import print_hls
 from edgetrain.kernels.rtl.unrolled_engine import unrolled_engine
 from edgetrain.version import VERSION
 
 AUTO = "auto"
+DRIVER_FILE = "driver/edgetrain_driver.py"
 UNROLLED_CYCLES = 7
 """Of an unrolled circuit, unless a latency is asked for."""
 
@@ -84,8 +88,9 @@ def _folded(program: Program, how: Circuit) -> Hardware:
 def print_circuit(program: Program, hardware: Hardware, board: Board) -> dict[str, str]:
     """The files of the project by their place in it."""
     description = describe(hardware, program, board.part)
+    rtl = verilog(hardware, program)
     files = {HARDWARE_FILE: json.dumps(description, indent=1) + "\n"}
-    files |= {str(RTL / name): text for name, text in verilog(hardware, program).items()}
+    files |= {f"{RTL}/{name}": text for name, text in rtl.items()}
     lanes = {
         stream.buffer: stream.lanes
         for ports in hardware.engine.entries
@@ -96,5 +101,8 @@ def print_circuit(program: Program, hardware: Hardware, board: Board) -> dict[st
     digest = program_sha256(program)
     hls = print_hls(program, foldings, digest, VERSION, unrolled=unrolled, lanes=lanes)
     hls |= print_vitis(program, drawn_calls(program), lanes=lanes, part=board.part)
-    files |= {f"src/hls/{name}": text for name, text in hls.items()}
+    files |= {f"{HLS}/{name}": text for name, text in hls.items()}
+    scripts = print_vivado(hardware.engine, board.part, list(rtl))
+    files |= {f"vivado/{name}": text for name, text in scripts.items()}
+    files[DRIVER_FILE] = Path(driver.__file__).read_text(encoding="utf-8")
     return files

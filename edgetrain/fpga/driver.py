@@ -264,8 +264,8 @@ def _unpacked(stream: dict[str, Any], beats: list[int]) -> NDArray[Any]:
 
 def _signed(word: int, bits: int, signed: bool) -> int:
     """The lowest bits of a word, as a number."""
-    value = word & 2**bits - 1
-    return value - 2**bits if signed and value >> bits - 1 else value
+    value = word & (1 << bits) - 1
+    return value - (1 << bits) if signed and value >> bits - 1 else value
 
 
 def _address(tensor: dict[str, Any], place: int) -> int:

@@ -27,7 +27,7 @@ from edgetrain.version import VERSION
 
 UNROLLED, FOLDED = "unrolled", "folded"
 HARDWARE_FILE = "hardware.json"
-RTL = Path("src", "rtl")
+RTL, HLS = Path("src", "rtl"), Path("src", "hls")
 ENGINE_FILE, TOP_FILE = "et_engine.v", "edgetrain.v"
 
 

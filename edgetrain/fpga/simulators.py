@@ -10,8 +10,7 @@ from edgetrain.board import Board
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.program import Program
 from edgetrain.fpga import csim, rtlsim
-
-HLS = Path("src", "hls")
+from edgetrain.fpga.hardware import HLS
 
 
 def best_simulator(board: Board) -> str:
