@@ -15,6 +15,8 @@ from edgetrain.toolchain import compile_object, stage, zig_command
 _HEADER = "ap_int.h"
 _SOURCES = ("et_engine.cpp", "et_tables.cpp")
 _LEVEL = "-O1"
+# Without ap_int.h's overloads for std::complex, which it declares as Clang's library does not.
+_DEFINES = ("-DET_STATE_HOOKS", "-D__AP_INT_SPECIAL_H__", "-D__AP_FIXED_SPECIAL_H__")
 
 
 def ap_types() -> Path:
@@ -50,7 +52,7 @@ def build_csim(sources: Path, image: Path, flags: Sequence[str] = ()) -> Path:
     `flags` are for the compiler too.  Raises InputError where no C++ compiler or no `ap_int.h` is
     here, RuntimeError if the compiler refuses the sources."""
     compiler = _compiler()
-    common = [f"-isystem{ap_types()}", "-DET_STATE_HOOKS", _LEVEL, "-g0", *flags]
+    common = [f"-isystem{ap_types()}", *_DEFINES, _LEVEL, "-g0", *flags]
     with tempfile.TemporaryDirectory(dir=image.parent, prefix=".csim-") as scratch:
         board = Path(scratch, "board")
         stage(load_board("host"), board)

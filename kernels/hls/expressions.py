@@ -85,9 +85,14 @@ class HlsPrinter:
 def _apply(node: Apply, names: Mapping[Expr, str]) -> str:
     texts: Sequence[str] = [names[argument] for argument in node.args]
     if node.op in _OF_ONE_TYPE:
-        kinds = zip(node.args, argument_types(node), texts, strict=True)
-        texts = [
-            text if ap_type(wanted) == ap_type(argument.type) else f"{ap_type(wanted)}({text})"
-            for argument, wanted, text in kinds
-        ]
+        arguments = zip(node.args, argument_types(node), texts, strict=True)
+        texts = [_converted(*argument) for argument in arguments]
     return PRIMITIVES[node.op].c.format(*texts, w=f"ap<{ap_type(working_type(node))} >")
+
+
+def _converted(expr: Expr, wanted: Scalar, text: str) -> str:
+    """`text`, which is `expr`, in the type of another range that holds it."""
+    if isinstance(expr, Const):
+        return literal(int(expr.value), wanted)
+    kind = ap_type(wanted)
+    return text if kind == ap_type(expr.type) else f"{kind}({text})"
