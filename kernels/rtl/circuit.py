@@ -40,6 +40,7 @@ class Circuit:
 
     def __init__(self, prefix: str = "n") -> None:
         self.lines: list[str] = []
+        self.row_bits = 0
         self._prefix = prefix
         self._count = 0
         self._delayed: dict[str, Net] = {}
@@ -80,6 +81,7 @@ class Circuit:
         right = ", ".join((*missing, *reversed(count), low))
         self.lines.append(f"wire [{width}:0] {sum_} = {{{left}}} - ~{{{right}}};")
         self.lines.append(f"wire [{width - 1}:0] {result} = {sum_}[{width}:1];")
+        self.row_bits += width + len(added)
         return [Net(f"{result}[{bit}]", stage) for bit in range(width)]
 
     def table(self, text: str, stage: int) -> Net:

@@ -17,8 +17,8 @@ what is above them is ignored, or 0.  The buffers of an entry follow each other,
 beat on.  A reset gives up the frame in hand; it leaves memories as they are.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,13 +122,14 @@ class Ports:
 @dataclass(frozen=True)
 class Engine:
     """The module `et_engine` with the modules that it is made of; `s_bits` and `m_bits` are the
-    widths of its streams."""
+    widths of its streams, `parts` what it is made of."""
 
     text: str
     entries: tuple[Ports, ...]
     tensors: tuple[Tensor, ...]
     s_bits: int
     m_bits: int
+    parts: Mapping[str, int] = field(default_factory=dict, compare=False)
 
 
 def stream_bits(streams: Sequence[Stream]) -> int:

@@ -41,13 +41,15 @@ def as_signed(text: str, kind: Int) -> str:
 class VerilogPrinter:
     """Prints expressions over named nets; every other node becomes a net of its own.
 
-    `names` are the nets that hold nodes already, of the bits of their ranges.
+    `names` are the nets that hold nodes already, of the bits of their ranges; `printed` are the
+    operations that have got one.
     """
 
     def __init__(self, names: Mapping[Expr, str], prefix: str = "t") -> None:
         self._names = dict(names)
         self._prefix = prefix
         self._count = 0
+        self.printed: list[Apply] = []
 
     def define(self, node: Expr, net: str) -> None:
         """From now on `node` is the net of that name."""
@@ -68,6 +70,7 @@ class VerilogPrinter:
                 text = _apply(node, [self._names[a] for a in node.args])
                 lines.append(f"{declaration(kind, name)} = {text};")
                 self._names[node] = name
+                self.printed.append(node)
             else:
                 raise KeyError(f"{node} has no net")
         return lines, self._names[expr]

@@ -165,7 +165,10 @@ class _Machine:
             "endmodule",
             "",
         ]
-        return Engine("\n".join(lines), entries, tensors, s_bits, m_bits)
+        parts = self.pipeline.parts + sequencer.parts
+        for memory in memories:
+            parts.update(memory.parts())
+        return Engine("\n".join(lines), entries, tensors, s_bits, m_bits, dict(parts))
 
     def _chains(self, entry: Entry) -> list[list[Job]]:
         """The jobs of an entry, those together of which one takes what the other makes at once."""

@@ -3,13 +3,15 @@
 A memory of one word is a register, which is read at once.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgetrain.compiler.types import Int, TensorType
+from edgetrain.kernels.rtl.parts import memory_parts
 
 BLOCK_BITS = 2_048
 """From this size on a memory goes to block RAM, of which one holds 36,864 bits."""
@@ -152,6 +154,18 @@ class Memory:
             lines.append(f"wire [{last}:0] {self.name}_w = {address};")
         return [*lines, *self._clocked(target, width, self.shape.bits, reads)]
 
+    def parts(self) -> Counter[str]:
+        """What it is made of."""
+        width, words = self.shape.width, self.shape.words
+        found = Counter(choice=(_others(w.data for w in self.writes)) * width)
+        if self.is_register:
+            return found
+        addresses = [[a.address for a in port] for port in self.ports]
+        addresses.append([w.access.address for w in self.writes])
+        found["choice"] += sum(_others(each) for each in addresses) * self.shape.address_bits
+        found.update(memory_parts(width, words, len(self.ports), width * words >= self.block_bits))
+        return found
+
     def _clocked(self, target: str, width: int, bits: int, reads: list[str]) -> list[str]:
         """What the clock does: lanes are written, words are read."""
         if not self.writes:
@@ -178,6 +192,11 @@ class Memory:
         if not statements:
             return []
         return ["always @(posedge clk) begin", *(f"    {s}" for s in statements), "end"]
+
+
+def _others(texts: Iterable[str]) -> int:
+    """How many there are besides one."""
+    return max(0, len(set(texts)) - 1)
 
 
 def chosen(accesses: Sequence[Access]) -> str:

@@ -13,6 +13,7 @@ from edgetrain.compiler.types import Int, TensorType
 from edgetrain.compiler.unroll import simplified
 from edgetrain.kernels.rtl.expressions import declaration, integer, literal
 from edgetrain.kernels.rtl.memories import Access, Memory, Shape, field_bits, lookup
+from edgetrain.kernels.rtl.parts import table_parts
 from edgetrain.kernels.rtl.pipeline import Pipeline, Signal, Values, concatenated
 from edgetrain.kernels.rtl.sums import linear
 
@@ -125,6 +126,7 @@ class Operands:
         bits = max(1, shape.address_bits)
         block = self._around.block_bits
         self._pipeline.lines += [*lookup(name, words, width, address, bits, block), *after]
+        self._pipeline.parts.update(table_parts(width, len(words), width * len(words) >= block))
 
     def _looked_up(
         self, elements: NDArray[Any], kind: TensorType, access: tuple[Expr, ...]
@@ -136,6 +138,7 @@ class Operands:
         width, bits = shape.width, max(1, shape.address_bits)
         words, block = shape.contents(elements), self._around.block_bits
         self._pipeline.lines += lookup(name, words, width, address, bits, block)
+        self._pipeline.parts.update(table_parts(width, len(words), width * len(words) >= block))
         return self._defined(kind, Signal(name, width, stage + 1))
 
     # Memories
@@ -159,6 +162,7 @@ class Operands:
         low = f"{self.values.text(lane, stage)} * {width.bit_length()}'d{bits}"
         scalar = integer(Local("x", kind.scalar))
         part = self._pipeline.wire(scalar, f"{held}[{low} +: {bits}]")
+        self._pipeline.parts["choice"] += bits * (memory.shape.lanes - 1) // 2
         return self._defined(kind, Signal(part, bits, stage))
 
     def _port(self, memory: Memory, address: str) -> str:
@@ -254,6 +258,7 @@ class Operands:
         texts = [f"{name}_{bit}[{held}]" for bit in reversed(range(kind.bits))]
         lines.append(f"{declaration(kind, name)} = {concatenated(texts)};")
         self._pipeline.lines += lines
+        self._pipeline.parts["table"] += kind.bits
         return name
 
 

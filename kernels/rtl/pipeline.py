@@ -1,12 +1,14 @@
 """Nets of a pipeline: each is there some stages after the turn began, and registers bring it to
 later ones."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgetrain.compiler.expr import Expr, Local, subexpressions
 from edgetrain.compiler.types import Int
 from edgetrain.kernels.rtl.expressions import VerilogPrinter, declaration, integer
+from edgetrain.kernels.rtl.parts import parts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +23,14 @@ class Signal:
 
 
 class Pipeline:
-    """Statements of one module under construction; what a clock moves is delayed once for all."""
+    """Statements of one module under construction; what a clock moves is delayed once for all.
+
+    `parts` counts what they are made of, as kernels.rtl.parts has it.
+    """
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.parts: Counter[str] = Counter()
         self._count = 0
         self._delayed: dict[tuple[str, int], str] = {}
 
@@ -91,8 +97,11 @@ class Values:
             if isinstance(node, Local) and (node, stage) not in self._known:
                 self._known.add((node, stage))
                 printer.define(node, self._at(self._signals[node], integer(node), stage))
+        before = len(printer.printed)
         lines, text = printer.print(expr)
         self._pipeline.lines += lines
+        for node in printer.printed[before:]:
+            self._pipeline.parts.update(parts_of(node))
         return text
 
     def _at(self, signal: Signal, kind: Int, stage: int) -> str:

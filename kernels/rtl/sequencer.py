@@ -1,5 +1,6 @@
 """Whose turn it is: the positions of each entry's sequence, and counters that all of them share."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -86,6 +87,13 @@ class Sequencer:
         done, and what it has sent along is gone from the next one's pipeline too."""
         following = sequence[place + 1] if place + 1 < len(sequence) else sequence[place]
         return max(sequence[place].depth, following.depth)
+
+    @property
+    def parts(self) -> Counter[str]:
+        """What it is made of."""
+        bits = sum(self.widths.values())
+        places = sum(map(len, self._entries.values()))
+        return Counter(sum=2 * bits, logic=2 * places + bits, entry=len(self._entries))
 
     def lines(self) -> list[str]:
         places = [

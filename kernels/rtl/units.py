@@ -169,6 +169,7 @@ class Unit:
         circuit = Circuit(self._pipeline.name("s") + "_")
         bits = list(total(circuit, columns, 0, kind.bits, _ALL_ROWS))
         self._pipeline.lines += circuit.lines
+        self._pipeline.parts["row"] += circuit.row_bits
         return concatenated([circuit.at(net, 0) for net in reversed(bits)])
 
     def _accumulator(self, fold: Fold, kind: Int, terms: str, init: Expr, stage: int) -> str:
@@ -186,6 +187,7 @@ class Unit:
         if fold.op == "max":
             text = values.text(simplified("max", held, more), 0)
         self._pipeline.lines.append(f"always @(posedge clk) {name} <= {text};")
+        self._pipeline.parts["sum"] += kind.bits
         return name
 
     # Writes

@@ -1,0 +1,113 @@
+"""Synthesises folded engines of many kinds and fits the estimator's weights to them.
+
+`python -m tools.fpga.calibrate` prints WEIGHTS for edgetrain/fpga/estimate.py and the table of
+errors in docs/fpga.md.  Every second design is held out: errors are of those alone.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgetrain.compiler.folding import Folding, foldings, unit_names
+from edgetrain.compiler.program import Program
+from edgetrain.compiler.rules import Learning
+from edgetrain.fpga.estimate import WEIGHTS
+from edgetrain.fpga.synthesis import synthesise, yosys_version
+from edgetrain.kernels.rtl.folded import print_folded
+from edgetrain.pipeline import compile_model
+from edgetrain.workloads import find_model
+from tests.c.harness import make_program
+from tests.rtl.test_unrolled import network
+
+NETWORKS = 32
+KEPT = Path("build/calibration.jsonl")
+"""What has been synthesised; delete it to begin anew."""
+
+
+def designs() -> Iterator[tuple[str, Program, int]]:
+    """Names, programs and the bits from which a memory is a block."""
+    for seed in range(NETWORKS):
+        yield f"random {seed}", make_program([network(seed)]), (2048, 1 << 40)[seed % 2]
+    detector = find_model("can-ids-w2a2")
+    for number in range(6):
+        yield f"detector {number}", compile_model(detector, "host"), 2048
+    for update in ("last", "biases", "all"):
+        how = Learning(precision="integer", update=update)
+        yield f"learns {update}", compile_model(detector, "host", learn="sgd", how=how), 2048
+
+
+def some_foldings(program: Program, rng: np.random.Generator) -> dict[str, Folding]:
+    """Of every unit one that is not too large for a folded engine."""
+    found = {}
+    for (entry, place), unit in unit_names(program).items():
+        legal = foldings(program.entry(entry).calls[place], program.constants)
+        small = [f for f in legal if f.pe * f.simd <= 32]
+        found[unit] = small[int(rng.integers(len(small)))]
+    return found
+
+
+def synthesised() -> Iterator[dict[str, Any]]:
+    """Parts and resources of every design."""
+    kept = {}
+    if KEPT.is_file():
+        kept = {row["name"]: row for row in map(json.loads, KEPT.read_text().splitlines())}
+    KEPT.parent.mkdir(exist_ok=True)
+    for number, (name, program, block_bits) in enumerate(designs()):
+        if name not in kept:
+            folded = some_foldings(program, np.random.default_rng([number, 9]))
+            engine = print_folded(program, folded, block_bits)
+            found = synthesise({"engine.v": engine.text}, "et_engine").resources
+            kept[name] = {"name": name, "parts": dict(engine.parts), **asdict(found)}
+            with KEPT.open("a") as file:
+                file.write(json.dumps(kept[name]) + "\n")
+            print(name, found, file=sys.stderr)
+        yield kept[name]
+
+
+def features(parts: Mapping[str, int]) -> list[float]:
+    return [1.0 if name == "constant" else float(parts.get(name, 0)) for name in WEIGHTS]
+
+
+def fitted(rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+    """Weights that are not negative, of the least sum of squared relative errors."""
+    luts = np.array([row["luts"] for row in rows], float)
+    x = np.array([features(row["parts"]) for row in rows]) / luts[:, None]
+    gram, goal = x.T @ x, x.sum(axis=0)
+    weights = np.ones(len(WEIGHTS)) * 0.1
+    for _ in range(200_000):
+        # Multiplicative updates keep their sign (Lee and Seung, 2000).
+        weights *= goal / (gram @ weights + 1e-12)
+    return weights
+
+
+def main() -> None:
+    rows = list(synthesised())
+    weights = fitted(rows[::2])
+    luts = np.array([row["luts"] for row in rows], float)
+    found = np.array([features(row["parts"]) for row in rows]) @ weights
+    error = (found - luts) / luts
+    print(
+        f"Yosys {yosys_version()}, {len(rows)} designs of {luts.min():.0f} to {luts.max():.0f} LUT"
+    )
+    for name, weight in zip(WEIGHTS, weights, strict=True):
+        print(f'    "{name}": {weight:.3g},')
+    for name, part in (("fitted", error[::2]), ("held out", error[1::2])):
+        size = np.abs(part)
+        print(
+            f"| {name} | {len(part)} | {size.mean():.1%} | {np.median(size):.1%} | {size.max():.1%} |"
+        )
+    for row, e in zip(rows, error, strict=True):
+        blocks = row["parts"].get("block", 0) / 2
+        print(
+            f"{row['name']:14} {row['luts']:6} {e:+.1%}  brams {row['brams']} {blocks}  dsps {row['dsps']} {row['parts'].get('dsp', 0)}"
+        )
+
+
+if __name__ == "__main__":
+    main()
