@@ -1,6 +1,6 @@
 """What a folded engine would take on an FPGA, before any synthesis: fitted to our own syntheses.
 
-`python -m tools.fpga.calibrate` makes the weights anew and says how far off they are (docs/fpga.md).
+`python -m tools.fpga.calibrate` makes the weights anew and says how far off they are.
 """
 
 from collections.abc import Mapping

@@ -99,14 +99,13 @@ def main() -> None:
         print(f'    "{name}": {weight:.3g},')
     for name, part in (("fitted", error[::2]), ("held out", error[1::2])):
         size = np.abs(part)
-        print(
-            f"| {name} | {len(part)} | {size.mean():.1%} | {np.median(size):.1%} | {size.max():.1%} |"
-        )
+        told = " | ".join(f"{each:.1%}" for each in (size.mean(), np.median(size), size.max()))
+        print(f"| {name} | {len(part)} | {told} |")
     for row, e in zip(rows, error, strict=True):
-        blocks = row["parts"].get("block", 0) / 2
-        print(
-            f"{row['name']:14} {row['luts']:6} {e:+.1%}  brams {row['brams']} {blocks}  dsps {row['dsps']} {row['parts'].get('dsp', 0)}"
-        )
+        parts = row["parts"]
+        blocks = f"{parts.get('block', 0) / 2:g} of {row['brams']:g} BRAM"
+        dsps = f"{parts.get('dsp', 0)} of {row['dsps']} DSP"
+        print(f"{row['name']:14} {row['luts']:6} LUT {e:+.1%}, {blocks}, {dsps}", file=sys.stderr)
 
 
 if __name__ == "__main__":
