@@ -39,10 +39,9 @@ optimise_option = click.option(
 _CIRCUIT_OPTIONS = (
     click.option(
         "--fold",
-        default="unrolled",
-        show_default=True,
         metavar="FORM",
-        help="Of an FPGA: unrolled, auto, or a file of foldings as FINN's.",
+        help="Of an FPGA: unrolled, auto, or a file of foldings as FINN's.  By default small "
+        "networks that keep no state are unrolled.",
     ),
     click.option("--budget-luts", type=click.IntRange(1), help="Of --fold auto: look-up tables."),
     click.option(
@@ -323,7 +322,7 @@ def verify(directory: Path, samples: int, steps: int | None, seed: int, link: st
 def bench(
     workload: str,
     board: str | None,
-    fold: str,
+    fold: str | None,
     budget_luts: int | None,
     budget_brams: int | None,
     target_latency: int | None,

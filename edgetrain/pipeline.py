@@ -287,7 +287,8 @@ def write_project(
         work.mkdir()
         save_program(program, work)
         if board.architecture == "fpga":
-            files = print_circuit(program, make_hardware(program, circuit), board)
+            network = program.sources[0] if program.sources else None
+            files = print_circuit(program, make_hardware(program, circuit), board, network)
             _write_files(work, files)
         else:
             _write_sources(program, work, board.features, optimise)
@@ -324,14 +325,14 @@ def _write_sources(
 ) -> None:
     digest, unroll = program_sha256(program), optimise != "flash"
     printed = print_program(program, digest, VERSION, features, unroll=unroll)
-    _write_files(directory, {f"src/{name}": text for name, text in printed.items()})
+    _write_files(directory, {f"src/{name}": text.encode() for name, text in printed.items()})
 
 
-def _write_files(directory: Path, files: Mapping[str, str]) -> None:
-    for name, text in files.items():
+def _write_files(directory: Path, files: Mapping[str, bytes]) -> None:
+    for name, data in files.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, text.encode())
+        write_whole(path, data)
 
 
 def _numeric_flags(program: CompiledProgram, board: Board) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ def compile_project(
     options: Mapping[str, float | str] | None = None,
     dequantise: bool = False,
     state: str | Path | None = None,
-    fold: str = "unrolled",
+    fold: str | None = None,
     budget_luts: int | None = None,
     budget_brams: int | None = None,
     target_latency: int | None = None,
@@ -78,7 +78,7 @@ def compile_project(
 
     An FPGA becomes a circuit as `fold` says: unrolled (without a CAN detector's front end), auto,
     or a file of foldings, of at most `budget_luts` LUTs, `budget_brams` block RAMs and
-    `target_latency` cycles.
+    `target_latency` cycles.  By default small networks that keep no state are unrolled.
 
     With `directory` the project is written there, image included unless `with_image` is false;
     without, nothing is.  Raises InputError.

@@ -31,9 +31,9 @@ def write_network(path: Path, seed: int = 0) -> Path:
 
 def write_circuit(program: Program, hardware: Hardware, directory: Path) -> Path:
     """The project of any circuit, as a compile would leave it."""
-    for name, text in print_circuit(program, hardware, load_board("zcu104")).items():
+    for name, data in print_circuit(program, hardware, load_board("zcu104"), None).items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_bytes(data)
     save_program(program, directory)
     return directory

@@ -68,10 +68,13 @@ def test_it_verifies_in_c_simulation(project: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fold": "unrolled", "board": "host"}, None),
+        ({"board": "host"}, None),
         ({"fold": "auto", "board": "host"}, "host is no FPGA: nothing of it is folded"),
         ({"target_latency": 9, "board": "host"}, "host is no FPGA"),
-        ({"budget_luts": 900}, "budgets are for foldings that are looked for; use --fold auto"),
+        (
+            {"budget_luts": 900, "fold": "unrolled"},
+            "budgets are for foldings that are looked for; use --fold auto",
+        ),
         ({"learn": "sgd"}, "sgd|not supported"),
     ],
 )
