@@ -142,7 +142,8 @@ class Memory:
                 if self.is_register
                 else [f"{self.name}[{at}]" for at in range(self.shape.words)]
             )
-            held = " ".join(
+            # A word a line: Verilator reads lines of 40,000 tokens at most.
+            held = "\n".join(
                 f"{name} = {width}'h{word:x};"
                 for name, word in zip(names, self.initial, strict=True)
             )
@@ -217,7 +218,7 @@ def lookup(
 ) -> list[str]:
     """A table of constants: the net `name` is the word of an address a cycle ago."""
     style = "block" if width * len(words) >= block_bits else "logic"
-    contents = " ".join(f"{name}_m[{at}] = {width}'h{word:x};" for at, word in enumerate(words))
+    contents = "\n".join(f"{name}_m[{at}] = {width}'h{word:x};" for at, word in enumerate(words))
     return [
         f'(* rom_style = "{style}" *) reg [{width - 1}:0] {name}_m [0:{len(words) - 1}];',
         f"initial begin {contents} end",

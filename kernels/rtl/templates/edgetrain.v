@@ -82,10 +82,13 @@ et_engine engine(
     .state_tensor(state_tensor), .state_address(state_address), .state_write(state_write),
     .state_in({state_high, state_low}), .state_out(state_out));
 
-// What the last frame took.
+// What the last frame took, from the first beat that is taken while no other frame is in hand.
 reg [31:0] count, cycles, frames;
+reg counting;
+wire taken = s_valid & s_ready;
 always @(posedge aclk) begin
-    count <= busy ? count + 32'd1 : 32'd1;
+    counting <= ~rst & (taken | (counting & busy));
+    count <= counting & busy ? count + 32'd1 : 32'd1;
     if (rst) begin
         cycles <= 32'd0;
         frames <= 32'd0;
