@@ -12,10 +12,10 @@ from edgetrain.compiler.primitives import PRIMITIVES
 from edgetrain.compiler.types import Int, TensorType
 from edgetrain.compiler.unroll import simplified
 from edgetrain.kernels.rtl.expressions import declaration, integer, literal
+from edgetrain.kernels.rtl.linear import linear
 from edgetrain.kernels.rtl.memories import Access, Memory, Shape, field_bits, lookup
 from edgetrain.kernels.rtl.parts import table_parts
 from edgetrain.kernels.rtl.pipeline import Pipeline, Signal, Values, concatenated
-from edgetrain.kernels.rtl.sums import linear
 
 TABLE_BITS = 6
 """Inputs of a look-up table."""

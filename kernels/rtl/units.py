@@ -9,16 +9,14 @@ from edgetrain.compiler.nest import Fold, Out, Read
 from edgetrain.compiler.program import Call
 from edgetrain.compiler.types import Int
 from edgetrain.compiler.unroll import rewritten, simplified
-from edgetrain.kernels.rtl.circuit import Circuit, Net
+from edgetrain.kernels.rtl.circuit import Circuit
 from edgetrain.kernels.rtl.counting import Counters, counters
 from edgetrain.kernels.rtl.expressions import as_signed, declaration, integer
+from edgetrain.kernels.rtl.linear import Columns, from_twos_complement, linear
 from edgetrain.kernels.rtl.memories import Access, Memory, Write
 from edgetrain.kernels.rtl.operands import Operands, Surroundings
 from edgetrain.kernels.rtl.pipeline import Signal, Values, concatenated
-from edgetrain.kernels.rtl.sums import Columns, from_twos_complement, linear, total
-
-_ALL_ROWS = 10**9
-"""Rows of adders behind each other in one cycle: no limit."""
+from edgetrain.kernels.rtl.rows import total
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +155,7 @@ class Unit:
             for term in terms[1:]:
                 whole = simplified(op, whole, term)
             return as_signed(self._values.text(whole, stage), integer(whole))
+        circuit = Circuit(self._pipeline.name("s") + "_")
         columns = Columns(0)
         for term in terms:
             parts = linear(term)
@@ -164,13 +163,12 @@ class Unit:
             for part, times in parts.terms.items():
                 own = integer(part)
                 text = self._pipeline.wire(own, self._operands.small(part, stage))
-                bits = [Net(f"{text}[{i}]", 0) for i in range(own.bits)]
+                bits = [circuit.net(f"{text}[{i}]", 0) for i in range(own.bits)]
                 columns.add(times, from_twos_complement(bits, own))
-        circuit = Circuit(self._pipeline.name("s") + "_")
-        bits = list(total(circuit, columns, 0, kind.bits, _ALL_ROWS))
-        self._pipeline.lines += circuit.lines
+        lines, texts, _ = circuit.print(total(circuit, columns, 0, kind.bits), 1)
+        self._pipeline.lines += lines
         self._pipeline.parts["row"] += circuit.row_bits
-        return concatenated([circuit.at(net, 0) for net in reversed(bits)])
+        return concatenated(texts[::-1])
 
     def _accumulator(self, fold: Fold, kind: Int, terms: str, init: Expr, stage: int) -> str:
         """A register that starts anew at the first turn of a fold."""

@@ -13,7 +13,9 @@ from edgetrain.compiler.types import Int
 from edgetrain.compiler.unroll import Elements, element, elements, numbers, unroll
 from edgetrain.kernels.rtl.circuit import ONE, ZERO, Circuit, Net
 from edgetrain.kernels.rtl.expressions import VerilogPrinter, declaration, integer
-from edgetrain.kernels.rtl.sums import Columns, from_twos_complement, linear, share, total
+from edgetrain.kernels.rtl.linear import Columns, Linear, from_twos_complement, linear
+from edgetrain.kernels.rtl.pairs import share_pairs
+from edgetrain.kernels.rtl.rows import total
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,7 @@ def print_core(program: Program, entry: Entry, cycles: int) -> Core:
             f"{entry.name} keeps a state, and the unrolled core has none",
             remedy="compile the model without --learn",
         )
-    core = _Unrolled(program, entry, 1).core()
-    rows = core.latency // cycles
-    while core.latency > cycles:
-        core = _Unrolled(program, entry, rows).core()
-        rows += 1
-    return core
+    return _Unrolled(program, entry).core(cycles)
 
 
 @dataclass(frozen=True)
@@ -57,14 +54,14 @@ class Steps:
 
 
 class _Unrolled:
-    def __init__(self, program: Program, entry: Entry, rows: int) -> None:
-        self._program, self._entry, self._rows = program, entry, rows
+    def __init__(self, program: Program, entry: Entry) -> None:
+        self._program, self._entry = program, entry
         self._circuit = Circuit()
         self._defined: dict[str, Expr] = {}
         self._sums: dict[str, Columns] = {}
         self._bits: dict[str, tuple[Net, ...]] = {}
 
-    def core(self) -> Core:
+    def core(self, cycles: int) -> Core:
         buffers = {
             n: numbers(a, self._program.buffers[n].type) for n, a in self._program.constants.items()
         }
@@ -73,7 +70,9 @@ class _Unrolled:
             buffers[name] = elements(name, self._program.buffers[name].type)
             for local in buffers[name].flat:
                 width = integer(local).bits
-                self._bits[local.name] = tuple(Net(f"x[{place + i}]", 0) for i in range(width))
+                self._bits[local.name] = tuple(
+                    self._circuit.net(f"x[{place + i}]", 0) for i in range(width)
+                )
                 place += width
         for call in self._entry.calls:
             results = unroll(call.nest, [buffers[name] for name in call.inputs])
@@ -90,40 +89,36 @@ class _Unrolled:
             for expr, kind in zip(outputs, kinds, strict=True)
             for net in self._stored(expr, kind)
         ]
-        latency = max(net.stage for net in nets) + 1
-        texts = [self._circuit.at(net, latency - 1) for net in nets]
+        statements, texts, latency = self._circuit.print(nets, cycles)
         ports = (
             f"input wire clk, input wire ce, input wire [{place - 1}:0] x, "
             f"output reg [{len(nets) - 1}:0] y"
         )
         last = f"always @(posedge clk) if (ce) y <= {{{', '.join(reversed(texts))}}};"
-        lines = [f"module et_core({ports});", *self._circuit.lines, last, "endmodule", ""]
+        lines = [f"module et_core({ports});", *statements, last, "endmodule", ""]
         return Core("\n".join(lines), latency)
 
     def _named(self, name: str, result: Elements) -> Elements:
         """The elements as locals that are defined, but for numbers and other locals."""
         made = np.empty(result.shape, object)
-        sums = []
+        sums: dict[str, Linear] = {}
         for index in np.ndindex(result.shape):
             expr: Expr = result.item(*index)
             if isinstance(expr, Const | Local):
                 made[index] = expr
+                continue
+            local = made[index] = Local(element(name, index), integer(expr))
+            whole = linear(expr)
+            if all(isinstance(term, Local) for term in whole.terms):
+                sums[local.name] = whole
             else:
-                local = made[index] = Local(element(name, index), integer(expr))
-                columns = self._columns(expr)
-                if columns is None:
-                    self._defined[local.name] = expr
-                else:
-                    self._sums[local.name] = columns
-                    sums.append(columns)
-        share(self._circuit, sums)
+                self._defined[local.name] = expr
+        for pair, whole in share_pairs(list(sums.values()), f"{name} pair"):
+            self._sums[pair.name] = self._columns(whole)
+        self._sums |= {local: self._columns(whole) for local, whole in sums.items()}
         return made
 
-    def _columns(self, expr: Expr) -> Columns | None:
-        """Of a sum of multiples of locals."""
-        whole = linear(expr)
-        if not all(isinstance(term, Local) for term in whole.terms):
-            return None
+    def _columns(self, whole: Linear) -> Columns:
         columns = Columns(whole.constant)
         for term, times in whole.terms.items():
             columns.add(times, from_twos_complement(self._vector(term), integer(term)))
@@ -149,7 +144,7 @@ class _Unrolled:
     def _made(self, local: Local) -> tuple[Net, ...]:
         kind = integer(local)
         if local.name in self._sums:
-            return total(self._circuit, self._sums[local.name], 0, kind.bits, self._rows)
+            return total(self._circuit, self._sums[local.name], 0, kind.bits)
         expr = self._defined[local.name]
         steps = staircase(expr)
         if steps is not None and isinstance(steps.value, Local):
@@ -170,32 +165,30 @@ class _Unrolled:
         pivot = finite[len(finite) // 2] if abs(middle) == inf else int(middle)
         width = max(pivot - own.lo - 1, own.hi - pivot).bit_length() + 1
         moved = 2 ** (width - 1) - pivot
-        columns = self._sums.get(value.name) or self._columns(value)
-        assert columns is not None
-        bits = total(self._circuit, columns, moved, width, self._rows)
-        stage = max(net.stage for net in bits)
-        texts = [self._circuit.at(net, stage) for net in bits]
+        columns = self._sums.get(value.name) or self._columns(linear(value))
+        bits = total(self._circuit, columns, moved, width)
+        texts = list(map(str, bits))
         found: list[Net] = []
         for place in reversed(range(kind.bits)):
-            chosen = [self._circuit.at(net, stage) for net in found]
-            text = _bit(texts, [t + moved for t in levels], chosen, place)
-            found.append(bits[-1] if text == texts[-1] else self._circuit.table(text, stage))
+            text = _bit(texts, [t + moved for t in levels], list(map(str, found)), place)
+            found.append(bits[-1] if text == texts[-1] else self._circuit.logic(text))
         return tuple(reversed(found))
 
     def _printed(self, expr: Expr, kind: Int) -> tuple[Net, ...]:
         """Any other expression, as a synthesiser finds best."""
         circuit = self._circuit
-        locals_ = {node: self._vector(node) for node in _locals(expr)}
-        stage = max((net.stage for bits in locals_.values() for net in bits), default=0)
         names: dict[Expr, str] = {}
-        for node, bits in locals_.items():
-            names[node] = circuit.name()
-            texts = ", ".join(circuit.at(net, stage) for net in reversed(bits))
-            circuit.lines.append(f"{declaration(integer(node), names[node])} = {{{texts}}};")
+        held = []
+        for node in subexpressions(expr):
+            if isinstance(node, Local):
+                texts = ", ".join(map(str, reversed(self._vector(node))))
+                names[node] = circuit.name()
+                held.append(f"{declaration(integer(node), names[node])} = {{{texts}}};")
         lines, text = VerilogPrinter(names, circuit.name() + "t").print(expr)
+        level = 1 + max(map(circuit.level, held), default=0)
         result = circuit.name()
-        circuit.lines += [*lines, f"{declaration(kind, result)} = {text};"]
-        return tuple(Net(f"{result}[{i}]", stage) for i in range(kind.bits))
+        circuit.state(level, *held, *lines, f"{declaration(kind, result)} = {text};")
+        return tuple(circuit.net(f"{result}[{i}]", level) for i in range(kind.bits))
 
 
 def staircase(expr: Expr) -> Steps | None:
@@ -243,7 +236,3 @@ def _at_least(bits: Sequence[str], threshold: float) -> str:
     for place in range(low + 1, len(bits)):
         text = f"({bits[place]} {'&' if limit >> place & 1 else '|'} {text})"
     return text
-
-
-def _locals(expr: Expr) -> list[Local]:
-    return [node for node in subexpressions(expr) if isinstance(node, Local)]
