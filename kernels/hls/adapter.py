@@ -28,7 +28,7 @@ def print_adapter(program: Program, found: Streams, sha256: bytes, version: str)
     rows = []
     for position, entry in enumerate(program.entries):
         sizes = []
-        for kind, names in (("in", entry.inputs), ("out", entry.outputs)):
+        for kind, names in (("taken", entry.inputs), ("given", entry.outputs)):
             buffers = [program.buffers[name] for name in names]
             forms = [(b, found.of[b.name]) for b in buffers]
             lines += _forms("static const", f"{kind}_{entry.name}", forms)
@@ -74,7 +74,7 @@ def _states(program: Program, found: Streams) -> list[str]:
 
 def _run_function(position: int, entry: Entry) -> list[str]:
     updates = str(bool(entry.updates)).lower()
-    arguments = f"{position}u, {updates}, in_{entry.name}, out_{entry.name}, in, out"
+    arguments = f"{position}u, {updates}, taken_{entry.name}, given_{entry.name}, in, out"
     return [
         f"static int run_{entry.name}(const uint8_t *in, uint8_t *out) {{",
         f"    return et_run({arguments});",

@@ -19,8 +19,8 @@ from edgetrain.toolchain import STRICT
 from tests.c.harness import Pair
 from tests.support import absent, needs_tool
 
-# Pragmas are for Vitis; what is not initialised is in constructors of ap_int.h that are inlined.
-FLAGS = (*STRICT, "-Wno-unknown-pragmas", "-Wno-uninitialized", "-Wno-maybe-uninitialized")
+# Pragmas are for Vitis.
+FLAGS = ("-O0", *STRICT, "-Wno-unknown-pragmas")
 
 
 @contextmanager

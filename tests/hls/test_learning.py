@@ -59,10 +59,10 @@ def test_programs(case: tuple[str, str | None, Learning], tmp_path: Path) -> Non
             buffers = [program.buffers[b] for b in entry.inputs]
             if entry.name == "can_frame":
                 traffic = frame_inputs(inject(synthetic_bus(6.0, 1), seed=1))
-                for inputs in islice(traffic, 300):
+                for inputs in islice(traffic, 200):
                     pair.check(entry, inputs)
                 continue
-            for _ in range(steps if entry.name == "train_step" else 50):
+            for _ in range(steps if entry.name == "train_step" else 20):
                 pair.check(entry, [draw(rng, buffer) for buffer in buffers])
         pair.check_state()
         _check_state_is_written(pair, rng)
