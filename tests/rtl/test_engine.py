@@ -42,7 +42,12 @@ def assert_equal(program: Program, engine: Engine, scratch: Path, seed: int) -> 
         assert set(np.diff(seen.ended)) == {ports.interval}
 
 
-@pytest.mark.parametrize("seed", range(8))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seed" in metafunc.fixturenames:
+        every = metafunc.config.getoption("--every")
+        metafunc.parametrize("seed", range(100 if every else 8))
+
+
 def test_random_networks(seed: int, tmp_path: Path) -> None:
     program = make_program([network(seed)])
     narrow = (1024, 64, 16)[seed % 3]

@@ -71,7 +71,12 @@ def assert_equal(
             assert set(np.diff(seen.ended)) <= {ports.interval}
 
 
-@pytest.mark.parametrize("seed", range(12))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seed" in metafunc.fixturenames:
+        every = metafunc.config.getoption("--every")
+        metafunc.parametrize("seed", range(100 if every else 12))
+
+
 def test_random_networks(seed: int, tmp_path: Path) -> None:
     program = make_program([network(seed)])
     folded = random_foldings(program, np.random.default_rng([seed, 3]))

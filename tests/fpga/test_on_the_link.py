@@ -1,0 +1,41 @@
+"""Whole projects in Verilator: a network that learns, and the shipped detector."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgetrain.project import compile_project
+from edgetrain.verify import verify
+from tests.support import needs_tool
+
+INTEGER = {"learn": "sgd", "precision": "integer"}
+SMALL, DETECTOR = "mlp-8-6-3-w2a2", "can-ids-w2a2"
+Case = tuple[str, dict[str, Any], int, int | None]
+USUAL: dict[str, Case] = {"every layer learns": (SMALL, INTEGER, 20, 20)}
+MORE: dict[str, Case] = {
+    "10,000 frames": (DETECTOR, {}, 10_000, None),
+    "1,000 steps of the last layer": (DETECTOR, {**INTEGER, "update": "last"}, 50, 1000),
+    "1,000 steps of every layer": (DETECTOR, INTEGER, 50, 1000),
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "case" in metafunc.fixturenames:
+        cases = MORE if metafunc.config.getoption("--every") else USUAL
+        metafunc.parametrize("case", cases.values(), ids=list(cases))
+
+
+def test_it_is_bit_exact(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs_tool("verilator")
+    model, options, samples, steps = case
+    directory, fold = tmp_path / "project", tmp_path / "fold.json"
+    fold.write_text("{}")
+    compile_project(model, "zcu104", directory=directory, fold=str(fold), **options)
+    report = verify(directory, samples=samples, steps=steps, link="rtlsim")
+    assert report.bit_exact, report.first_mismatch
+    assert report.steps == (steps or 0)
+    # The same image, its streams stalling.
+    monkeypatch.setenv("ET_STALLS", "9")
+    again = verify(directory, samples=5, steps=None if steps is None else 5, link="rtlsim")
+    assert again.bit_exact
