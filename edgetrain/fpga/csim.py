@@ -44,7 +44,7 @@ def ap_types() -> Path:
 def available() -> bool:
     """Whether what it takes is here."""
     try:
-        return bool(ap_types() and _compiler())
+        return bool(ap_types() and cpp_compiler())
     except InputError:
         return False
 
@@ -54,7 +54,7 @@ def build_csim(sources: Path, image: Path, flags: Sequence[str] = ()) -> Path:
 
     `flags` are for the compiler too.  Raises InputError where no C++ compiler or no `ap_int.h` is
     here, RuntimeError if the compiler refuses the sources."""
-    compiler = _compiler()
+    compiler = cpp_compiler()
     common = [f"-isystem{ap_types()}", *_DEFINES, _LEVEL, "-g0", *flags]
     with tempfile.TemporaryDirectory(dir=image.parent, prefix=".csim-") as scratch:
         board = Path(scratch, "board")
@@ -73,7 +73,7 @@ def build_csim(sources: Path, image: Path, flags: Sequence[str] = ()) -> Path:
     return image
 
 
-def _compiler() -> tuple[str, ...]:
+def cpp_compiler() -> tuple[str, ...]:
     """G++, else Zig's Clang."""
     found = shutil.which("g++")
     if found is not None:

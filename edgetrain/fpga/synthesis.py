@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,20 +89,30 @@ def synthesise(sources: Mapping[str, str], top: str) -> Synthesis:
             if not re.fullmatch(r"\w[\w.]*", name, re.ASCII):
                 raise InputError(f"{name!r} is no name of a source file")
             (Path(folder) / name).write_text(text)
-        done = subprocess.run(
-            [sys.executable, "-c", _RUN],
-            cwd=folder,
-            input="\n".join(commands),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run_yosys(commands, Path(folder))
         netlist, statistics = Path(folder) / "netlist.v", Path(folder) / "statistics.json"
         if not netlist.is_file():
             said = re.findall(r"^.*ERROR:? *(.*)$", done.stdout + done.stderr, re.MULTILINE)
             raise InputError(f"Yosys makes no netlist of {top}", where=said[-1] if said else "")
         cells = json.loads(statistics.read_text())["design"]["num_cells_by_type"]
         return Synthesis(_resources(cells), netlist.read_text(), f"Yosys {version}")
+
+
+def run_yosys(commands: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Runs commands of Yosys in `folder`, in a process of their own: its files tell how it went."""
+    return subprocess.run(
+        [sys.executable, "-c", _RUN],
+        cwd=folder,
+        input="\n".join(commands),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def cxxrtl_headers() -> Path:
+    """The folder of CXXRTL's `cxxrtl/cxxrtl.h`."""
+    return _share() / "include" / "backends" / "cxxrtl" / "runtime"
 
 
 def yosys_version() -> str:
@@ -117,11 +127,16 @@ def yosys_version() -> str:
 
 def cell_models() -> Path:
     """Verilog of the cells of a netlist, to simulate it; none of block memories and multipliers."""
+    return _share() / "xilinx" / "cells_sim.v"
+
+
+def _share() -> Path:
+    """What pyosys brings beside its library; InputError where there is none."""
     yosys_version()
     found = importlib.util.find_spec("pyosys")
     assert found is not None
     assert found.origin is not None
-    return Path(found.origin).parent / "share" / "xilinx" / "cells_sim.v"
+    return Path(found.origin).parent / "share"
 
 
 def _resources(cells: Mapping[str, int]) -> Resources:

@@ -1,5 +1,6 @@
 """The circuit in Verilator, behind AXI and the link: states, resets, stalls, refusals."""
 
+import importlib.util
 import os
 import subprocess
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from edgetrain.simulator import Simulator
 from edgetrain.target import open_target
 from edgetrain.verify import verify
 from tests.fpga import stub
-from tests.support import needs_tool
+from tests.support import absent, needs_tool
 
 
 @pytest.fixture
@@ -91,12 +92,48 @@ def test_other_links_are_refused(project: Path, program: Program) -> None:
         open_link(load_board("mps2-an386"), project / "rtlsim", "rtlsim")
 
 
-def test_without_verilator_it_says_what_to_install(
+def without(names: set[str], folder: Path) -> str:
+    """A PATH on which everything is but `names`."""
+    for directory in os.environ["PATH"].split(os.pathsep):
+        for path in Path(directory).glob("*"):
+            link = folder / path.name
+            if path.name not in names and not link.is_symlink():
+                link.symlink_to(path)
+    return str(folder)
+
+
+def test_yosys_stands_in_for_verilator(
+    project: Path, program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if importlib.util.find_spec("pyosys") is None:
+        absent("pyosys not installed; pip install 'edgetrain[fpga]'")
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", without({"verilator"}, tmp_path / "bin"))
+    image = tmp_path / "rtlsim"
+    rtlsim.build_rtlsim(program, project, image)
+    monkeypatch.setenv("ET_STALLS", "5")
+    simulator = Simulator(program)
+    with open_link(load_board("zcu104"), image, "rtlsim") as link:
+        assert link.hello().model_hash.hex() == program.sha256
+        link.reset()
+        for x in np.random.default_rng(0).integers(-8, 8, (50, 3)).astype(np.int8):
+            assert link.run(0, x.tobytes()).output == simulator.run("infer", x)[0].tobytes()
+        for number, buffer in enumerate(program.of_kind("state")):
+            held = pack(buffer, simulator.state[buffer.name])
+            assert link.read_state(number) == held
+
+
+def test_without_a_simulator_it_says_what_to_install(
     project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InputError, match="Verilator is not installed; run `edgetrain doctor`"):
+    monkeypatch.setattr(rtlsim, "yosys_version", missing)
+    with pytest.raises(InputError, match="Verilator is not installed, nor what stands in for it"):
         rtlsim.build_rtlsim(stub.program(), project, tmp_path / "image")
+
+
+def missing() -> str:
+    raise InputError("pyosys is not installed")
 
 
 def test_the_verilog_has_no_warnings(project: Path) -> None:
