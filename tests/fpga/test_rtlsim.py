@@ -15,10 +15,12 @@ from edgetrain.compiler.program import elements, pack
 from edgetrain.fpga import rtlsim
 from edgetrain.link import Link, open_link
 from edgetrain.pipeline import Program
+from edgetrain.project import compile_project
 from edgetrain.simulator import Simulator
 from edgetrain.target import open_target
 from edgetrain.verify import verify
 from tests.fpga import stub
+from tests.fpga.support import write_network
 from tests.support import absent, needs_tool
 
 
@@ -136,7 +138,15 @@ def missing() -> str:
     raise InputError("pyosys is not installed")
 
 
-def test_the_verilog_has_no_warnings(project: Path) -> None:
+@pytest.mark.parametrize("fold", [None, "unrolled", "{}"])
+def test_the_verilog_has_no_warnings(project: Path, fold: str | None, tmp_path: Path) -> None:
+    """That of the hand-written engine, and of both forms of a network."""
+    if fold is not None:
+        if fold == "{}":
+            (tmp_path / "fold.json").write_text(fold)
+            fold = str(tmp_path / "fold.json")
+        project = tmp_path / "project"
+        compile_project(write_network(tmp_path / "m.onnx"), "zcu104", directory=project, fold=fold)
     sources = sorted(map(str, (project / "src" / "rtl").glob("*.v")))
     style = ["-Wno-DECLFILENAME", "-Wno-UNUSED"]
     command = ["verilator", "--lint-only", "-Wall", *style, "--top-module", "edgetrain", *sources]
