@@ -3,8 +3,13 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from edgetrain.board import load_board
+from edgetrain.pipeline import Program, write_project
+from edgetrain.verify import VerifyReport, verify
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI") == "true"
@@ -22,6 +27,18 @@ def needs_tool(*names: str) -> None:
     missing = [name for name in names if shutil.which(name) is None]
     if missing:
         absent(f"{', '.join(missing)} not installed; `make tools` installs it")
+
+
+def assert_bit_exact(program: Program, directory: Path, **how: Any) -> VerifyReport:
+    """The image of `program`, built into `directory`, computes what the simulator does: in QEMU,
+    where that models the board, else on this machine; `how` as for `verify`."""
+    qemu = load_board(program.target).qemu
+    if qemu is not None:
+        needs_tool(qemu.program)
+    write_project(program, directory)
+    report = verify(directory, link="host" if qemu is None else "qemu", **how)
+    assert report.bit_exact, report.first_mismatch
+    return report
 
 
 def data_directory() -> Path | None:

@@ -18,7 +18,7 @@ from edgetrain.link import open_link
 from edgetrain.pipeline import compile_model, write_project
 from edgetrain.simulator import Simulator
 from edgetrain.toolchain import IMAGE_FILE
-from edgetrain.verify import verify
+from tests.support import assert_bit_exact
 from tests.training.models import random_layers, write_mlp
 from tests.training.test_gradients import forward, torch_loss
 from tests.training.test_optimisers import torch_optimiser
@@ -134,9 +134,9 @@ def test_a_batch_of_one_is_no_batch(model: Path) -> None:
 def test_a_batch_is_bit_exact_on_the_host(learn: str, loss: str, tmp_path: Path) -> None:
     path = write_mlp(tmp_path / "m.onnx", *random_layers((7, 5, 3), seed=3), "Relu")
     how = Learning(loss=loss, batch=3, decay=0.01)
-    write_project(compile_model(path, "host", learn=learn, how=how), tmp_path / "out")
-    report = verify(tmp_path / "out", samples=60)
-    assert report.bit_exact, report.first_mismatch
+    assert_bit_exact(
+        compile_model(path, "host", learn=learn, how=how), tmp_path / "out", samples=60
+    )
 
 
 def test_one_bad_sample_of_a_batch_changes_nothing(model: Path, tmp_path: Path) -> None:

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
-from edgetrain.board import load_board
 from edgetrain.compiler.rules import RULES, Learning
 from edgetrain.compiler.rules.learning import INTEGER, LATENTS
 from edgetrain.pipeline import CompileReport, Program, compile_model, write_project
 from edgetrain.verify import VerifyReport, verify
 from edgetrain.workloads import find_model
-from tests.support import needs_tool
+from tests.support import assert_bit_exact, needs_tool
 
 STEPS = 200
 BOARDS = ("host", "mps2-an386", "mps3-an547", "qemu-rv32imc")
@@ -81,14 +80,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def test_is_bit_exact(way: tuple[str, dict[str, Any]], board: str, tmp_path: Path) -> None:
     rule, how = way
-    qemu = load_board(board).qemu
-    if qemu is not None:
-        needs_tool(qemu.program)
     program = learning(rule, board, **how)
-    write_project(program, tmp_path / "out")
-    link = "host" if qemu is None else "qemu"
-    report = verify(tmp_path / "out", samples=20, steps=STEPS, link=link)
-    assert report.bit_exact, report.first_mismatch
+    report = assert_bit_exact(program, tmp_path / "out", samples=20, steps=STEPS)
     assert report.steps == STEPS
 
 

@@ -7,15 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from edgetrain.board import load_board
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.ops.loss import LOSSES
 from edgetrain.compiler.ops.loss_scale import FIRST, GREATEST, PATIENCE
 from edgetrain.compiler.rules import RULES, Learning
-from edgetrain.pipeline import Program, compile_model, write_project
-from edgetrain.verify import simulate_calls, verify
+from edgetrain.pipeline import Program, compile_model
+from edgetrain.verify import simulate_calls
 from edgetrain.workloads import model_file
-from tests.support import needs_tool
+from tests.support import assert_bit_exact, needs_tool
 from tests.training.models import random_layers, write_mlp
 from tests.training.test_gradients import ACTIVATIONS, forward, torch_loss
 
@@ -136,15 +135,10 @@ def test_an_overflow_changes_nothing_but_the_scale(
 def test_cancelled_steps_are_bit_exact(
     board: str, learn: str, how: dict[str, Any], tmp_path: Path
 ) -> None:
-    qemu = load_board(board).qemu
-    if qemu is not None:
-        needs_tool(qemu.program)
     # More than eight, and no multiple of it.
     program = half_program(tmp_path, board, learn, (13, 11, 4), rate=0.05, loss="mse", **how)
-    write_project(program, tmp_path / "out")
     reference = simulate_calls(program, {"train_step": calls_with_overflow(program, 40)})
-    report = verify(tmp_path / "out", reference=reference)
-    assert report.bit_exact, report.first_mismatch
+    assert_bit_exact(program, tmp_path / "out", reference=reference)
     assert reference.state["loss_scale"] <= FIRST / 2**8
 
 
@@ -193,14 +187,12 @@ def test_subnormals_are_kept(board: str, tmp_path: Path) -> None:
     path = write_mlp(tmp_path / "m.onnx", [w], [np.zeros(9, np.float32)])
     how = Learning(rate=2.0**-14, precision="fp16", loss_scale=1)
     program = compile_model(path, board, learn="sgd", how=how)
-    write_project(program, tmp_path / "out")
     x = (rng.integers(-900, 900, (20, 12)) * tiny).astype(np.float16)
     calls = [(row, np.array(i % 9, np.uint8)) for i, row in enumerate(x)]
     reference = simulate_calls(
         program, {"train_step": calls, "infer": [call[:1] for call in calls]}
     )
-    report = verify(tmp_path / "out", reference=reference)
-    assert report.bit_exact, report.first_mismatch
+    assert_bit_exact(program, tmp_path / "out", reference=reference)
     sizes = np.abs(reference.state["w0"])
     assert ((sizes > 0) & (sizes < 2.0**-14)).mean() > 0.5
 
@@ -238,9 +230,7 @@ def test_inference_alone_is_half_too(tmp_path: Path) -> None:
     weights, biases = random_layers(SIZES, seed=5)
     path = write_mlp(tmp_path / "m.onnx", weights, biases, "Tanh")
     program = compile_model(path, "host", how=Learning(precision="fp16"))
-    write_project(program, tmp_path / "out")
-    report = verify(tmp_path / "out", samples=100)
-    assert report.bit_exact, report.first_mismatch
+    assert_bit_exact(program, tmp_path / "out", samples=100)
     x = np.random.default_rng(0).normal(0, 1, (50, SIZES[0])).astype(np.float32)
     simulator = program.simulator()
     assert simulator.infer(x, raw=True).dtype == np.float16

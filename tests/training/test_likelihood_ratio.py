@@ -6,12 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgetrain.board import load_board
 from edgetrain.compiler.rules import Learning
-from edgetrain.pipeline import Program, compile_model, write_project
-from edgetrain.verify import verify
+from edgetrain.pipeline import Program, compile_model
 from edgetrain.workloads import model_file
-from tests.support import needs_tool
+from tests.support import assert_bit_exact
 from tests.training import forward_rules as reference
 from tests.training.models import random_layers, write_mlp, write_quantised_mlp
 from tests.training.test_zeroth_order import draw, parameters_of
@@ -141,9 +139,6 @@ def test_so_does_one_of_more_levels(precision: str, tmp_path: Path) -> None:
     ids=str,
 )
 def test_it_is_bit_exact_on(board: str, how: dict[str, Any], tmp_path: Path) -> None:
-    qemu = load_board(board).qemu
-    assert qemu is not None
-    needs_tool(qemu.program)
-    write_project(compiled(tmp_path, board=board, rate=RATE, **how), tmp_path / "out")
-    report = verify(tmp_path / "out", samples=60, link="qemu")
-    assert report.bit_exact, report.first_mismatch
+    assert_bit_exact(
+        compiled(tmp_path, board=board, rate=RATE, **how), tmp_path / "out", samples=60
+    )

@@ -10,7 +10,6 @@ import onnx
 import pytest
 import torch
 
-from edgetrain.board import load_board
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.expr import Apply, subexpressions
 from edgetrain.compiler.learnable import nearest_power_code, power_codes, powers_of
@@ -19,9 +18,8 @@ from edgetrain.compiler.rules import Learning
 from edgetrain.compiler.types import FLOAT32, Int, TensorType
 from edgetrain.executor import NestExecutor, Tensor
 from edgetrain.networks import Bits, quantised_mlp
-from edgetrain.pipeline import Program, compile_model, write_project
-from edgetrain.verify import verify
-from tests.support import needs_tool
+from edgetrain.pipeline import Program, compile_model
+from tests.support import assert_bit_exact
 from tests.training.models import random_layers, write_mlp, write_quantised_mlp
 from tests.training.test_quantised import Reference, compare_with_torch, samples
 
@@ -209,12 +207,7 @@ def test_a_step_is_pytorch_s(precision: str, tmp_path: Path) -> None:
     ids=str,
 )
 def test_is_bit_exact(board: str, precision: str, how: Any, tmp_path: Path) -> None:
-    qemu = load_board(board).qemu
-    if qemu is not None:
-        needs_tool(qemu.program)
-    write_project(learner(tmp_path, precision, board, **how), tmp_path / "out")
-    report = verify(tmp_path / "out", samples=30)
-    assert report.bit_exact, report.first_mismatch
+    assert_bit_exact(learner(tmp_path, precision, board, **how), tmp_path / "out", samples=30)
 
 
 def test_codes_are_not_taken_for_integers(tmp_path: Path) -> None:

@@ -7,13 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgetrain.board import load_board
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.rules import Learning
-from edgetrain.pipeline import Program, compile_model, write_project
-from edgetrain.verify import verify
+from edgetrain.pipeline import Program, compile_model
 from edgetrain.workloads import model_file
-from tests.support import needs_tool
+from tests.support import assert_bit_exact
 from tests.training.models import random_layers, write_mlp
 
 Doubles = NDArray[np.float64]
@@ -139,12 +137,7 @@ def test_a_layer_more_costs_its_codes(kind: str, batch: int, tmp_path: Path) -> 
     ids=str,
 )
 def test_is_bit_exact(board: str, activation: str, how: dict[str, Any], tmp_path: Path) -> None:
-    qemu = load_board(board).qemu
-    if qemu is not None:
-        needs_tool(qemu.program)
-    write_project(learner(tmp_path, activation, board, **how), tmp_path / "out")
-    report = verify(tmp_path / "out", samples=40)
-    assert report.bit_exact, report.first_mismatch
+    assert_bit_exact(learner(tmp_path, activation, board, **how), tmp_path / "out", samples=40)
 
 
 def test_an_overflow_is_seen_through_the_codes(tmp_path: Path) -> None:

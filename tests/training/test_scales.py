@@ -7,16 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from edgetrain.board import load_board
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.rules import Learning
 from edgetrain.compiler.rules.network import Network
 from edgetrain.compiler.types import Int
-from edgetrain.pipeline import Program, compile_model, write_project
-from edgetrain.verify import verify
+from edgetrain.pipeline import Program, compile_model
 from edgetrain.workloads import find_model
 from tests.oracles.models import random_qonnx
-from tests.support import needs_tool
+from tests.support import assert_bit_exact
 from tests.training.models import random_layers, write_mlp, write_quantised_mlp
 from tests.training.test_quantised import Reference, samples
 
@@ -228,12 +226,7 @@ def test_learning_goes_on_from_a_state(tmp_path: Path) -> None:
     ids=str,
 )
 def test_is_bit_exact(board: str, bits: str, how: Any, tmp_path: Path) -> None:
-    qemu = load_board(board).qemu
-    if qemu is not None:
-        needs_tool(qemu.program)
-    write_project(learner(tmp_path, bits, board, **how), tmp_path / "out")
-    report = verify(tmp_path / "out", samples=40)
-    assert report.bit_exact, report.first_mismatch
+    assert_bit_exact(learner(tmp_path, bits, board, **how), tmp_path / "out", samples=40)
 
 
 def test_is_refused_where_it_is_not_meant(tmp_path: Path) -> None:

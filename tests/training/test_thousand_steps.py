@@ -17,7 +17,7 @@ from edgetrain.pipeline import FP16_FEATURES, Program, compile_model, write_proj
 from edgetrain.toolchain import build
 from edgetrain.verify import Reference, program_digest, verify
 from edgetrain.workloads import REFERENCES, model_file
-from tests.support import needs_tool
+from tests.support import assert_bit_exact, needs_tool
 
 STEPS = 1000
 EMULATED = [b for b in all_boards() if "f32" in b.features and b.qemu is not None]
@@ -65,13 +65,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def test_on_boards(
     name: str, board: str, simulated: Callable[[str, Program], Reference], tmp_path: Path
 ) -> None:
-    qemu = load_board(board).qemu
-    assert qemu is not None
-    needs_tool(qemu.program)
     program = compile_workload(name, board)
-    write_project(program, tmp_path / "out")
-    report = verify(tmp_path / "out", link="qemu", reference=simulated(name, program))
-    assert report.bit_exact, report.first_mismatch
+    report = assert_bit_exact(program, tmp_path / "out", reference=simulated(name, program))
     # Each loss, and each number of the state.
     states = sum(b.type.size for b in program.of_kind("state"))
     assert report.compared_values == STEPS + states

@@ -11,8 +11,8 @@ from edgetrain.compiler.ops import OPS
 from edgetrain.compiler.rules import Learning
 from edgetrain.compiler.types import FLOAT32, TensorType
 from edgetrain.executor import NestExecutor, Tensor
-from edgetrain.pipeline import Program, compile_model, write_project
-from edgetrain.verify import verify
+from edgetrain.pipeline import Program, compile_model
+from tests.support import assert_bit_exact
 from tests.training import local_rules
 from tests.training.models import random_layers, write_mlp
 
@@ -115,9 +115,9 @@ def test_ranks_are_a_permutation_whatever_the_numbers() -> None:
 
 @pytest.mark.parametrize("options", [{"s_min": 0.0, "s_max": 1.0}, {"zeta": 0.5}], ids=str)
 def test_it_is_bit_exact_on_the_host(options: dict[str, float], tmp_path: Path) -> None:
-    write_project(compiled(tmp_path, "Relu", rate=0.05, **options), tmp_path / "out")
-    report = verify(tmp_path / "out", samples=100)
-    assert report.bit_exact, report.first_mismatch
+    assert_bit_exact(
+        compiled(tmp_path, "Relu", rate=0.05, **options), tmp_path / "out", samples=100
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgetrain.board import load_board
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.kernel import Target
 from edgetrain.compiler.onnx_io.export import export_graph
@@ -20,12 +19,11 @@ from edgetrain.compiler.plan import plan
 from edgetrain.compiler.rules import RULES, Learning
 from edgetrain.compiler.rules.parameters import with_parameters
 from edgetrain.networks import reference_network
-from edgetrain.pipeline import compile_model, write_project
+from edgetrain.pipeline import compile_model
 from edgetrain.simulator import Simulator
-from edgetrain.verify import verify
 from edgetrain.workloads import model_file
 from tests.oracles.onnxruntime_runs import Device
-from tests.support import needs_tool
+from tests.support import assert_bit_exact, needs_tool
 from tests.training.goals import GOALS
 from tests.training.models import random_layers, write_mlp
 
@@ -94,23 +92,18 @@ def test_training_is_bit_exact_on_the_host(learn: str, loss: str, tmp_path: Path
     activation = {"mse": "Tanh", "bce": "Sigmoid", "hinge": "LeakyRelu"}.get(loss, "Relu")
     path = write_mlp(tmp_path / "m.onnx", weights, biases, activation)
     how = Learning(loss=loss, rate=0.05, decay=0.01 if loss == "mse" else 0.0)
-    write_project(compile_model(path, "host", learn=learn, how=how), tmp_path / "out")
-    report = verify(tmp_path / "out", samples=200)
-    assert report.bit_exact, report.first_mismatch
+    assert_bit_exact(
+        compile_model(path, "host", learn=learn, how=how), tmp_path / "out", samples=200
+    )
 
 
 @pytest.mark.parametrize(
     "board", ["mps2-an386", "mps2-an500", "mps3-an547", "qemu-rv32imc", "bbc_microbit"]
 )
 def test_training_is_bit_exact_on(board: str, tmp_path: Path) -> None:
-    qemu = load_board(board).qemu
-    assert qemu is not None
-    needs_tool(qemu.program)
     weights, biases = random_layers((7, 6, 5, 3), seed=4)
     path = write_mlp(tmp_path / "m.onnx", weights, biases)
-    write_project(compile_model(path, board, learn="momentum"), tmp_path / "out")
-    report = verify(tmp_path / "out", samples=50, link="qemu")
-    assert report.bit_exact, report.first_mismatch
+    assert_bit_exact(compile_model(path, board, learn="momentum"), tmp_path / "out", samples=50)
 
 
 def test_subnormals_survive_on_the_m55(tmp_path: Path) -> None:
@@ -120,9 +113,9 @@ def test_subnormals_survive_on_the_m55(tmp_path: Path) -> None:
     weights, biases = [np.full((8, 8), tiny / 2, np.float32)], [np.zeros(8, np.float32)]
     path = write_mlp(tmp_path / "m.onnx", weights, biases)
     how = Learning(rate=1e-38)
-    write_project(compile_model(path, "mps3-an547", learn="sgd", how=how), tmp_path / "out")
-    report = verify(tmp_path / "out", samples=16, link="qemu")
-    assert report.bit_exact, report.first_mismatch
+    assert_bit_exact(
+        compile_model(path, "mps3-an547", learn="sgd", how=how), tmp_path / "out", samples=16
+    )
 
 
 def test_what_cannot_learn_is_refused(tmp_path: Path) -> None:

@@ -10,14 +10,12 @@ import pytest
 from onnx import helper
 
 import edgetrain as et
-from edgetrain.board import load_board
 from edgetrain.budget import fit_update
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.rules import Learning
-from edgetrain.pipeline import Program, compile_model, read_report, write_project
+from edgetrain.pipeline import Program, compile_model, read_report
 from edgetrain.report import render
-from edgetrain.verify import verify
-from tests.support import needs_tool
+from tests.support import assert_bit_exact
 from tests.training.models import random_layers, write_mlp
 
 SIZES = (9, 8, 6, 4)
@@ -144,14 +142,10 @@ def test_what_cannot_be_meant_is_refused(spec: str, what: str, model: Path) -> N
 def test_it_is_bit_exact_on(
     board: str, learn: str, options: dict[str, Any], model: Path, tmp_path: Path
 ) -> None:
-    if board != "host":
-        qemu = load_board(board).qemu
-        assert qemu is not None
-        needs_tool(qemu.program)
     how = Learning(schedule_steps=20, **options)
-    write_project(compile_model(model, board, learn=learn, how=how), tmp_path / "out")
-    report = verify(tmp_path / "out", samples=40, link="host" if board == "host" else "qemu")
-    assert report.bit_exact, report.first_mismatch
+    assert_bit_exact(
+        compile_model(model, board, learn=learn, how=how), tmp_path / "out", samples=40
+    )
 
 
 def test_the_report_says_what_was_saved(model: Path, tmp_path: Path) -> None:

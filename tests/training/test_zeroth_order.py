@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import edgetrain as et
-from edgetrain.board import load_board
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.passes import run_passes
 from edgetrain.compiler.plan import arena_bytes
@@ -15,9 +14,8 @@ from edgetrain.compiler.rounding import fused_multiply_add
 from edgetrain.compiler.rules import Learning
 from edgetrain.compiler.rules.network import Network
 from edgetrain.compiler.rules.parameter import latent_type
-from edgetrain.pipeline import Program, compile_model, write_project
-from edgetrain.verify import verify
-from tests.support import needs_tool
+from edgetrain.pipeline import Program, compile_model
+from tests.support import assert_bit_exact
 from tests.training import forward_rules as reference
 from tests.training.models import random_layers, write_mlp
 
@@ -239,12 +237,9 @@ def test_a_quantised_network_moves_its_latents() -> None:
     ids=str,
 )
 def test_it_is_bit_exact_on(board: str, how: dict[str, Any], tmp_path: Path) -> None:
-    qemu = load_board(board).qemu
-    assert qemu is not None
-    needs_tool(qemu.program)
-    write_project(compiled(tmp_path, board=board, rate=RATE, **how), tmp_path / "out")
-    report = verify(tmp_path / "out", samples=60, link="qemu")
-    assert report.bit_exact, report.first_mismatch
+    assert_bit_exact(
+        compiled(tmp_path, board=board, rate=RATE, **how), tmp_path / "out", samples=60
+    )
 
 
 def test_masks_are_those_of_the_rule(tmp_path: Path) -> None:
