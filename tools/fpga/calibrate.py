@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.folding import Folding, foldings, unit_names
 from edgetrain.compiler.program import Program
 from edgetrain.compiler.rules import Learning
 from edgetrain.fpga.estimate import WEIGHTS
 from edgetrain.fpga.synthesis import synthesise, yosys_version
+from edgetrain.kernels.rtl.engine import Engine
 from edgetrain.kernels.rtl.folded import print_folded
 from edgetrain.pipeline import compile_model
 from edgetrain.workloads import find_model
@@ -52,6 +54,15 @@ def some_foldings(program: Program, rng: np.random.Generator) -> dict[str, Foldi
     return found
 
 
+def some_engine(program: Program, rng: np.random.Generator, block_bits: int) -> Engine:
+    """Folded at random, as often as it takes to find lanes that fit each other."""
+    while True:
+        try:
+            return print_folded(program, some_foldings(program, rng), block_bits)
+        except InputError:
+            continue
+
+
 def synthesised() -> Iterator[dict[str, Any]]:
     """Parts and resources of every design."""
     kept = {}
@@ -60,8 +71,7 @@ def synthesised() -> Iterator[dict[str, Any]]:
     KEPT.parent.mkdir(exist_ok=True)
     for number, (name, program, block_bits) in enumerate(designs()):
         if name not in kept:
-            folded = some_foldings(program, np.random.default_rng([number, 9]))
-            engine = print_folded(program, folded, block_bits)
+            engine = some_engine(program, np.random.default_rng([number, 9]), block_bits)
             found = synthesise({"engine.v": engine.text}, "et_engine").resources
             kept[name] = {"name": name, "parts": dict(engine.parts), **asdict(found)}
             with KEPT.open("a") as file:
