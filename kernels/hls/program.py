@@ -74,6 +74,7 @@ class _Source:
         self._units = unit_names(program)
         self._foldings = foldings
         self._unrolled = unrolled
+        self._inline = ("#pragma HLS INLINE",) if unrolled else ()
         self.streams = streams(program, lanes)
         calls = [
             (call, self._folding(entry, place))
@@ -143,8 +144,8 @@ class _Source:
             self._call(self._units[entry.name, place], call, self._folding(entry, place))
             for place, call in enumerate(entry.calls)
         ]
-        self._lines += ["", *read_entry(program, entry, self.streams)]
-        self._lines += ["", *write_entry(program, entry, self.streams), ""]
+        self._lines += ["", *read_entry(program, entry, self.streams, self._inline)]
+        self._lines += ["", *write_entry(program, entry, self.streams, self._inline), ""]
         self._lines += [f"{_prototype(entry)} {{", *_INTERFACE]
         used = {name for call in entry.calls for name in (*call.inputs, *call.outputs)}
         stateless = all(program.buffers[name].kind != "state" for name in used)
@@ -190,7 +191,7 @@ class _Source:
                 call, folding, [names[n] for n in operands], [names[n] for n in results]
             ).print()
             lasting = {storage(buffers[n]): buffers[n] for n in names if n not in given}
-            pragmas = ["#pragma HLS INLINE"] if self._unrolled else []
+            pragmas = [*self._inline]
             pragmas += [line for buffer in lasting.values() for line in self._pragmas(buffer)]
             head = f"static void {self._functions[key]}({', '.join(texts)}) {{"
             self._lines += ["", head, *pragmas, *body, "}"]

@@ -55,19 +55,23 @@ def declaration(name: str, kind: TensorType, *, result: bool) -> str:
     return text if kind.shape else text.replace(" ", " &", 1)
 
 
-def read_entry(program: Program, entry: Entry, found: Streams) -> list[str]:
+def read_entry(program: Program, entry: Entry, found: Streams, pragmas: Sequence[str]) -> list[str]:
     """The function that takes an entry's inputs from the stream."""
     texts = _parameters(program, entry.inputs, result=True)
     lines = [f"static void in_{entry.name}({', '.join(['et_stream<et_s_beat> &s', *texts])}) {{"]
+    lines += pragmas
     for name in entry.inputs:
         lines += _read(program.buffers[name], found.of[name])
     return [*lines, "}"]
 
 
-def write_entry(program: Program, entry: Entry, found: Streams) -> list[str]:
+def write_entry(
+    program: Program, entry: Entry, found: Streams, pragmas: Sequence[str]
+) -> list[str]:
     """The function that gives an entry's outputs to the stream."""
     texts = _parameters(program, entry.outputs, result=False)
     lines = [f"static void out_{entry.name}({', '.join([*texts, 'et_stream<et_m_beat> &m'])}) {{"]
+    lines += pragmas
     for name in entry.outputs:
         lines += _write(program.buffers[name], found.of[name], last=name == entry.outputs[-1])
     return [*lines, "}"]
