@@ -14,7 +14,8 @@ from edgetrain.kernels.rtl.engine import Stream, lanes_within, stream, stream_bi
 class Streams:
     """How every buffer of the outside travels, and how wide the two streams are.
 
-    The beats are those of the RTL (kernels/rtl/engine.py).  A state travels likewise.
+    The beats are those of the RTL (kernels/rtl/engine.py).  A state travels likewise, so that a
+    stream is as wide as an element of any state, which the RTL's need not be.
     """
 
     of: Mapping[str, Stream]
