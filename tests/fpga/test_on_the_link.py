@@ -1,12 +1,19 @@
 """Whole projects in Verilator: a network that learns, and the shipped detector."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from edgetrain.fpga.driver import Device
+from edgetrain.fpga.hardware import read_hardware
+from edgetrain.pipeline import open_project
 from edgetrain.project import compile_project
-from edgetrain.verify import verify
+from edgetrain.simulator import Simulator
+from edgetrain.verify import draw, verify
+from tests.fpga.fake_pynq import Circuit, allocate
 from tests.support import needs_tool
 
 INTEGER = {"learn": "sgd", "precision": "integer"}
@@ -39,3 +46,30 @@ def test_it_is_bit_exact(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("ET_STALLS", "9")
     again = verify(directory, samples=5, steps=None if steps is None else 5, link="rtlsim")
     assert again.bit_exact
+    if steps is not None:
+        drive(directory)
+
+
+def drive(directory: Path) -> None:
+    """The driver learns as the simulator does, on the same circuit."""
+    program, engine = open_project(directory), read_hardware(directory).engine
+    with contextlib.closing(Circuit(directory / "rtlsim", engine.s_bits, engine.m_bits)) as circuit:
+        device = Device(directory / "edgetrain.bit", None, circuit, allocate)
+        simulator = Simulator(program)
+        rng = np.random.default_rng(4)
+        x, target = (program.buffers[n] for n in program.entry("train_step").inputs)
+        for _ in range(4):
+            sample, label = draw(rng, x), draw(rng, target)
+            assert device.train_step(sample, label) == simulator.train_step(sample, label)
+            answer, expected = device.run("infer", sample), simulator.run("infer", sample)
+            np.testing.assert_array_equal(answer[0], expected[0])
+        state = device.state
+        assert state.keys() == simulator.state.keys()
+        for name, array in simulator.state.items():
+            np.testing.assert_array_equal(state[name], array)
+        device.reset()
+        device.load_state(state)
+        sample = draw(rng, x)
+        np.testing.assert_array_equal(
+            device.run("infer", sample)[0], simulator.run("infer", sample)[0]
+        )

@@ -1,5 +1,6 @@
 """`compile --board zcu104`: the files of the project, and what is refused."""
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -103,6 +104,23 @@ def test_a_damaged_description_is_refused(project: Path, tmp_path: Path) -> None
         (tmp_path / "hardware.json").write_text(text)
         with pytest.raises(InputError, match="cannot be read; compile the model again"):
             read_hardware(tmp_path)
+
+
+def test_a_benchmark_counts_cells_and_cycles(project: Path) -> None:
+    if not csim.available():
+        absent("no C++ compiler, or no ap_int.h: pip install 'edgetrain[fpga]'")
+    if importlib.util.find_spec("pyosys") is None:
+        absent("pyosys not installed; pip install 'edgetrain[fpga]'")
+    (ports,) = read_hardware(project).engine.entries
+    report = bench(project, link="csim", samples=5)
+    assert report.bit_exact
+    assert (report.latency_cycles, report.initiation_interval) == (ports.cycles, 1)
+    assert (report.dsps, report.brams) == (0, 0)
+    assert report.luts is not None
+    assert 20 < report.luts < 400
+    assert report.instructions is report.flash_bytes is None
+    assert report.toolchain is not None
+    assert report.toolchain.startswith("Yosys ")
 
 
 def test_a_project_is_folded_already(project: Path) -> None:
