@@ -14,6 +14,8 @@ from edgetrain.compiler.nest import Nest
 from edgetrain.compiler.types import TensorType
 
 PACKED_BITS = (None, 1, 2, 4)
+TRAINING = "train_step"
+"""The entry that learns, where there is one."""
 KINDS = ("input", "output", "constant", "state", "arena")
 
 

@@ -230,7 +230,7 @@ def compile(model: str, board: str, output: Path | None, no_build: bool, **optio
             **options,
         )
     report = asdict(read_report(directory))
-    return Answer(report, facts(report))
+    return Answer(report, facts({name: v for name, v in report.items() if v is not None}))
 
 
 @verb("edgetrain simulate build/can-ids-w2a2-mps2-an386 --input x.npy -o y.npz")

@@ -43,6 +43,7 @@ from edgetrain.fpga.circuit import (
     make_hardware,
     print_circuit,
 )
+from edgetrain.fpga.hardware import Hardware
 from edgetrain.kernels.c.kernels import KERNELS
 from edgetrain.kernels.c.program import print_program
 from edgetrain.simulator import Simulator
@@ -87,7 +88,8 @@ class CompileReport:
     """What a compile made.  Bytes are None where nothing was built.
 
     `flash_bytes` and `ram_bytes` are what model and runtime add to a firmware, `image_…` is the
-    whole image with the link server.  `update` says which parameters learn, `full_…` what it would
+    whole image with the link server.  Of a circuit: its form, and the cycles of an inference and
+    between two, without stalls.  `update` says which parameters learn, `full_…` what it would
     cost if all did, and is None where all do.
     """
 
@@ -110,6 +112,9 @@ class CompileReport:
     full_state_bytes: int | None
     full_arena_bytes: int | None
     full_step_multiplications: int | None
+    form: str | None
+    latency_cycles: int | None
+    initiation_interval: int | None
 
 
 def compile_model(
@@ -286,9 +291,11 @@ def write_project(
         work = Path(scratch, "project")
         work.mkdir()
         save_program(program, work)
+        hardware = None
         if board.architecture == "fpga":
+            hardware = make_hardware(program, circuit)
             network = program.sources[0] if program.sources else None
-            files = print_circuit(program, make_hardware(program, circuit), board, network)
+            files = print_circuit(program, hardware, board, network)
             _write_files(work, files)
         else:
             _write_sources(program, work, board.features, optimise)
@@ -301,7 +308,7 @@ def write_project(
         if with_image and board.architecture != "fpga":
             flags = _numeric_flags(program, board)
             image = build(board, work, toolchain=toolchain, optimise=optimise, extra_flags=flags)
-        report = _report(program, final, image)
+        report = _report(program, final, image, hardware)
         text = json.dumps({**asdict(report), "directory": "."}, indent=1) + "\n"
         write_whole(work / REPORT_FILE, text.encode())
         if final.exists():
@@ -370,7 +377,10 @@ def _check_replaceable(directory: Path) -> None:
         )
 
 
-def _report(program: Program, directory: Path, image: Build | None) -> CompileReport:
+def _report(
+    program: Program, directory: Path, image: Build | None, hardware: Hardware | None
+) -> CompileReport:
+    ports = None if hardware is None else hardware.inference
     sizes: Mapping[str, Any] = asdict(image) if image else {}
     full: Mapping[str, int] = program.metadata.get(FULL_UPDATE, {})
     return CompileReport(
@@ -391,6 +401,9 @@ def _report(program: Program, directory: Path, image: Build | None) -> CompileRe
         update=program.metadata.get("learn", {}).get("update"),
         step_multiplications=_step_costs(program).get("step_multiplications"),
         **{f"full_{name}": full.get(name) for name in STEP_COSTS},
+        form=None if hardware is None else hardware.form,
+        latency_cycles=None if ports is None else ports.cycles,
+        initiation_interval=None if ports is None else ports.interval,
     )
 
 

@@ -14,7 +14,7 @@ from edgetrain.can.inject import inject
 from edgetrain.can.synthetic import synthetic_bus
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.layout import storage_dtype
-from edgetrain.compiler.program import Buffer, Entry, elements, pack
+from edgetrain.compiler.program import TRAINING, Buffer, Entry, elements, pack
 from edgetrain.compiler.program_file import program_sha256
 from edgetrain.compiler.types import Float
 from edgetrain.link import Link
@@ -25,8 +25,6 @@ from edgetrain.target import open_target
 Array = NDArray[Any]
 Inputs = tuple[Array, ...]
 
-TRAINING = "train_step"
-"""The entry that learns."""
 _AFTERWARDS = 32
 """At most so many samples are inferred again with what was learned."""
 _BLOCK = 256

@@ -21,6 +21,7 @@ from edgetrain.fpga.hardware import (
     HLS,
     RTL,
     UNROLLED,
+    Cost,
     Hardware,
     describe,
     verilog,
@@ -103,14 +104,16 @@ def make_hardware(program: Program, how: Circuit) -> Hardware:
     if form != AUTO:
         foldings = read_foldings(Path(form), program)
         return Hardware(FOLDED, print_folded(program, foldings), foldings)
-    point = search(
+    choice = search(
         program,
         budget_luts=how.budget_luts,
         budget_brams=how.budget_brams,
         target_latency=how.target_latency,
-    ).point
+    )
+    point = choice.point
     engine = print_folded(program, point.foldings, point.block_bits)
-    return Hardware(FOLDED, engine, point.foldings)
+    front = tuple(Cost(each.cycles, each.luts, each.brams) for each in choice.front)
+    return Hardware(FOLDED, engine, point.foldings, front)
 
 
 def print_circuit(

@@ -9,7 +9,7 @@ from typing import Any
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.folding import Folding
 from edgetrain.compiler.ops.fixed_loss import LOSS_FRACTION
-from edgetrain.compiler.program import Program
+from edgetrain.compiler.program import TRAINING, Program
 from edgetrain.compiler.program_file import program_sha256
 from edgetrain.compiler.types import Int
 from edgetrain.fpga.synthesis import Synthesis, synthesise
@@ -37,12 +37,31 @@ ENGINE_FILE, TOP_FILE = "et_engine.v", "edgetrain.v"
 
 
 @dataclass(frozen=True)
+class Cost:
+    """Of a folding that was tried: cycles of an inference; look-up tables, as estimated, and block
+    RAMs of 36 kbit."""
+
+    cycles: int
+    luts: int
+    brams: float
+
+
+@dataclass(frozen=True)
 class Hardware:
-    """`form` is unrolled or folded; `foldings`, of the latter, are by unit."""
+    """`form` is unrolled or folded; `foldings`, of the latter, are by unit, and `front` what they
+    were chosen from."""
 
     form: str
     engine: Engine
     foldings: Mapping[str, Folding] = field(default_factory=dict)
+    front: tuple[Cost, ...] = ()
+
+    @property
+    def inference(self) -> Ports:
+        """The entry that infers; the slowest, where there are several."""
+        entries = self.engine.entries
+        inferring = [ports for ports in entries if ports.name != TRAINING]
+        return max(inferring or entries, key=lambda ports: ports.cycles)
 
 
 def verilog(hardware: Hardware, program: Program) -> dict[str, str]:
@@ -74,6 +93,7 @@ def describe(hardware: Hardware, program: Program, part: str) -> dict[str, Any]:
         "part": part,
         "form": hardware.form,
         "foldings": {name: asdict(folding) for name, folding in hardware.foldings.items()},
+        "front": [asdict(cost) for cost in hardware.front],
         "identification": IDENTIFICATION,
         "map_version": MAP_VERSION,
         "commands": {"reset": RESET_COMMAND, "read": READ_COMMAND, "write": WRITE_COMMAND},
@@ -121,7 +141,8 @@ def read_hardware(directory: Path) -> Hardware:
         text = (directory / RTL / ENGINE_FILE).read_text(encoding="utf-8")
         engine = Engine(text, entries, tensors, table["s_bits"], table["m_bits"])
         foldings = {name: Folding(**each) for name, each in table["foldings"].items()}
-        return Hardware(table["form"], engine, foldings)
+        front = tuple(Cost(**each) for each in table["front"])
+        return Hardware(table["form"], engine, foldings, front)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             "cannot be read", where=str(path), remedy="compile the model again"

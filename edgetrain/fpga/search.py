@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.folding import Folding, foldings, loops, unit_names
-from edgetrain.compiler.program import Call, Program
+from edgetrain.compiler.program import TRAINING, Call, Program
 from edgetrain.fpga.estimate import estimate
 from edgetrain.kernels.rtl.folded import print_folded
 from edgetrain.kernels.rtl.memories import BLOCK_BITS
@@ -24,8 +24,6 @@ _SHARE = 0.01
 """Units that take less of the turns than this keep one lane."""
 _TRIED = 12
 """Combinations that are printed for a choice, those that promise most."""
-TRAINING = "train_step"
-"""The entry whose latency does not count."""
 
 
 @dataclass(frozen=True)

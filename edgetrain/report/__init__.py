@@ -1,7 +1,8 @@
 """A project as one self-contained HTML page: sizes, memory map, cost of every call."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from edgetrain.board import load_board
 from edgetrain.compiler.program import Buffer, Call, Entry
 from edgetrain.costs import entry_macs, nest_macs
 from edgetrain.files import write_file
+from edgetrain.fpga.hardware import Cost, Hardware, read_hardware
 from edgetrain.pipeline import Program, open_project, read_report
 
 HTML_FILE = "report.html"
@@ -23,6 +25,16 @@ class Block:
     bytes: int
     born: int
     died: int
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A folding in the picture: `x` goes with its cycles, `y` with its look-up tables."""
+
+    cost: Cost
+    x: float
+    y: float
+    chosen: bool
 
 
 def write_report(directory: str | Path) -> Path:
@@ -46,15 +58,35 @@ def render(directory: str | Path) -> str:
         undefined=StrictUndefined,
     )
     environment.filters["number"] = lambda value: "–" if value is None else f"{value:,}"
+    board = load_board(program.target)
+    hardware = read_hardware(Path(directory)) if board.architecture == "fpga" else None
     return environment.get_template("page.html").render(
         report=asdict(read_report(directory)),
         program=program,
-        board=load_board(program.target),
+        board=board,
+        hardware=hardware,
+        front=() if hardware is None else front_dots(hardware),
         entries=[_entry(program, entry) for entry in program.entries],
         constants=sorted(program.of_kind("constant"), key=lambda b: (-b.bytes, b.name)),
         states=program.of_kind("state"),
         header=header.read_text(encoding="utf-8") if header.is_file() else "",
     )
+
+
+def front_dots(hardware: Hardware) -> list[Dot]:
+    """Every folding that was tried, in a picture of logarithmic scales, both from 0 to 1."""
+    across = _logarithmic([cost.cycles for cost in hardware.front])
+    upwards = _logarithmic([cost.luts for cost in hardware.front])
+    return [
+        Dot(cost, x, y, cost.cycles == hardware.inference.cycles)
+        for cost, x, y in zip(hardware.front, across, upwards, strict=True)
+    ]
+
+
+def _logarithmic(values: Sequence[int]) -> list[float]:
+    """From 0, the least, to 1."""
+    low, high = log(min(values, default=1)), log(max(values, default=1))
+    return [(log(value) - low) / ((high - low) or 1.0) for value in values]
 
 
 def _entry(program: Program, entry: Entry) -> Mapping[str, Any]:

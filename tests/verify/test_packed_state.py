@@ -14,7 +14,7 @@ from edgetrain.compiler.interface import InputCode, OutputCode
 from edgetrain.compiler.kernel import Target
 from edgetrain.compiler.nest import Nest, Out, Read, elementwise, fold
 from edgetrain.compiler.plan import plan
-from edgetrain.compiler.program import elements, pack
+from edgetrain.compiler.program import TRAINING, elements, pack
 from edgetrain.compiler.types import FLOAT32, Int, TensorType
 from edgetrain.files import read_npz
 from edgetrain.kernels.c.kernels import KERNELS
@@ -22,7 +22,7 @@ from edgetrain.link import Link, open_link
 from edgetrain.pipeline import Program, open_project, runnable, write_project
 from edgetrain.state import export_state, import_state
 from edgetrain.toolchain import IMAGE_FILE
-from edgetrain.verify import TRAINING, simulate_reference, verify
+from edgetrain.verify import simulate_reference, verify
 from tests.compiler.draws import Array, draw
 from tests.support import needs_tool
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgetrain.compiler.program import TRAINING
 from edgetrain.pipeline import Program, write_project
-from edgetrain.verify import TRAINING, Inputs, simulate_calls, verify
+from edgetrain.verify import Inputs, simulate_calls, verify
 from tools.experiments.registry import Result
 
 BOARDS = ("mps2-an386", "mps3-an547")

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgetrain.compiler.program import elements, pack
+from edgetrain.compiler.program import TRAINING, elements, pack
 from edgetrain.pipeline import Program, build_for_host
 from edgetrain.simulator import Simulator
-from edgetrain.verify import TRAINING, bits
+from edgetrain.verify import bits
 
 Array = NDArray[Any]
 

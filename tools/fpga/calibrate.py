@@ -39,7 +39,7 @@ def designs() -> Iterator[tuple[str, Program, int]]:
     detector = find_model("can-ids-w2a2")
     for number in range(6):
         yield f"detector {number}", compile_model(detector, "host"), 2048
-    for update in ("last", "biases", "all"):
+    for update in ("last", "biases"):
         how = Learning(precision="integer", update=update)
         yield f"learns {update}", compile_model(detector, "host", learn="sgd", how=how), 2048
 
