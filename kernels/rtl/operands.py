@@ -1,6 +1,7 @@
 """What a unit reads: memories at addresses, constants as tables, functions of a few bits."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +20,15 @@ from edgetrain.kernels.rtl.pipeline import Pipeline, Signal, Values, concatenate
 
 TABLE_BITS = 6
 """Inputs of a look-up table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An element in words of lanes: in the lane `lanes[index]` of a word of its row."""
+
+    word: Expr
+    index: Expr
+    lanes: tuple[int, ...]
 
 
 class Surroundings(Protocol):
@@ -146,8 +156,8 @@ class Operands:
     def _from_memory(self, operand: str, kind: TensorType, access: tuple[Expr, ...]) -> Expr:
         memory = self._around.memory(self._entry, operand)
         *rows, column = access or (lift(0),)
-        word, lane = self.split(column, memory.shape.lanes)
-        parts = (*rows, word) if access else ()
+        place = self.split(column, memory.shape.lanes)
+        parts = (*rows, place.word) if access else ()
         width, bits = memory.shape.width, memory.shape.bits
         stage = self.values.stage(*parts)
         if memory.is_register:
@@ -155,14 +165,15 @@ class Operands:
         else:
             address = self.address(memory.shape.counts, parts, stage)
             net, ready = self._port(memory, address), stage + 1
-        if isinstance(lane, Const):
-            return self._defined(kind, Signal(net, width, ready, int(lane.value) * bits))
-        stage = max(ready or 0, self.values.stage(lane))
+        if len(place.lanes) == 1:
+            return self._defined(kind, Signal(net, width, ready, place.lanes[0] * bits))
+        stage = max(ready or 0, self.values.stage(place.index))
         held = net if ready is None else self._pipeline.delayed(net, width, stage - ready)
-        low = f"{self.values.text(lane, stage)} * {width.bit_length()}'d{bits}"
-        scalar = integer(Local("x", kind.scalar))
-        part = self._pipeline.wire(scalar, f"{held}[{low} +: {bits}]")
-        self._pipeline.parts["choice"] += bits * (memory.shape.lanes - 1) // 2
+        index = integer(place.index)
+        at = self._pipeline.wire(index, self.values.text(place.index, stage))
+        lanes = [f"{held}[{lane * bits} +: {bits}]" for lane in place.lanes]
+        part = self._pipeline.wire(integer(Local("x", kind.scalar)), _one_of(lanes, at, index.bits))
+        self._pipeline.parts["choice"] += bits * (len(lanes) - 1)
         return self._defined(kind, Signal(part, bits, stage))
 
     def _port(self, memory: Memory, address: str) -> str:
@@ -172,28 +183,27 @@ class Operands:
             self._ports[key] = sum(k.startswith(f"{memory.name} ") for k in self._ports)
         return memory.read(Access(self._select, address), self._ports[key])
 
-    def split(self, column: Expr, lanes: int) -> tuple[Expr, Expr]:
-        """The word and the lane of a place in a row.  Raises InputError where only a division finds
-        them."""
-        if lanes == 1:
-            return column, lift(0)
+    def split(self, column: Expr, lanes: int) -> Place:
+        """Where a place in a row lies.  Raises InputError where only a division finds it."""
         whole = linear(column)
         word, lane = divmod(whole.constant, lanes)
         match list(whole.terms.items()):
+            case _ if lanes == 1:
+                return Place(column, lift(0), (0,))
             case []:
-                return lift(word), lift(lane)
+                return Place(lift(word), lift(0), (lane,))
             case [(counter, step)] if step % lanes == 0 and word >= 0:
                 turned = simplified("mul", counter, lift(step // lanes))
-                return simplified("add", turned, lift(word)), lift(lane)
-            case _ if lanes & (lanes - 1) == 0:
-                shift = lift(lanes.bit_length() - 1)
-                mask = lift(lanes - 1)
-                return simplified("shr", column, shift), simplified("and", column, mask)
+                return Place(simplified("add", turned, lift(word)), lift(0), (lane,))
             case [(Local() as counter, step)] if counter in self._counters:
                 values = whole.constant + step * np.arange(integer(counter).hi + 1)
-                return self._counted(counter, values // lanes), self._counted(
-                    counter, values % lanes
-                )
+                found = np.unique(values % lanes)
+                index = self._counted(counter, np.searchsorted(found, values % lanes))
+                return Place(self._counted(counter, values // lanes), index, tuple(map(int, found)))
+            case _ if lanes & (lanes - 1) == 0:
+                shift, mask = lift(lanes.bit_length() - 1), lift(lanes - 1)
+                index = simplified("and", column, mask)
+                return Place(simplified("shr", column, shift), index, tuple(range(lanes)))
         raise InputError(
             f"{lanes} lanes, no power of two, of a memory that is read at a place to be computed",
             remedy="choose other PE and SIMD for the units that use it",
@@ -260,6 +270,17 @@ class Operands:
         self._pipeline.lines += lines
         self._pipeline.parts["table"] += kind.bits
         return name
+
+
+def _one_of(texts: Sequence[str], index: str, bits: int) -> str:
+    """That of `texts` which the net `index`, of so many bits, counts: a tree of choices."""
+    if len(texts) == 1:
+        return texts[0]
+    half = 1 << (bits - 1)
+    low = _one_of(texts[:half], index, bits - 1)
+    if len(texts) <= half:
+        return low
+    return f"({index}[{bits - 1}] ? {_one_of(texts[half:], index, bits - 1)} : {low})"
 
 
 def _evaluated(expr: Expr, values: Mapping[Expr, NDArray[Any]]) -> NDArray[Any]:

@@ -50,7 +50,9 @@ def _product(node: Apply, bits: list[int]) -> Counter[str]:
     if constant is not None:
         digits = bin(abs(int(constant.value)) ^ 3 * abs(int(constant.value))).count("1")
         return Counter(sum=max(0, digits - 1) * sum(bits))
-    if sum(bits) >= _DSP_BITS and min(bits) > 1:
+    own = node.type
+    assert isinstance(own, Int)
+    if own.bits >= _DSP_BITS and min(bits) > 1:
         return Counter(dsp=-(-bits[0] // 17) * -(-bits[1] // 17))
     return Counter(product=bits[0] * bits[1])
 

@@ -197,28 +197,32 @@ class Unit:
         at = self._turn(job, 0, 0)
         indices = [at[Dim(name, job.call.nest.sizes[name])] for name in job.out.dims]
         *rows, column = indices or [lift(0)]
-        word, lane = self._operands.split(column, lanes)
-        parts = (*rows, word) if indices else ()
-        stage = self._values.stage(*results, *parts, lane)
+        place = self._operands.split(column, lanes)
+        parts = (*rows, place.word) if indices else ()
+        stage = self._values.stage(*results, *parts, place.index)
         nets = [self._values.text(result, stage) for result in results]
         done = self._pipeline.delayed("go", 1, stage)
         if self._counters.turning:
             done = f"({done} & {self._pipeline.delayed('f_last', 1, stage)})"
         data = concatenated([nets[i % pe] for i in reversed(range(lanes))])
         enables = (done,) * lanes
-        if not isinstance(lane, Const) or lanes != pe:
-            here = self._values.text(lane, stage)
+        if lanes != pe:
+            here = self._values.text(place.index, stage)
+            groups = {lane: number for number, lane in enumerate(place.lanes)}
             if _in_order(job, memory):
-                data, done = self._gathered(nets, memory, done, here)
+                data, done = self._gathered(nets, memory, done, f"{here} == {len(groups) - 1}")
                 enables = (done,) * lanes
             else:
-                enables = tuple(f"({done} & ({here} == {i - i % pe}))" for i in range(lanes))
+                chosen = [groups.get(lane - lane % pe) for lane in range(lanes)]
+                enables = tuple(
+                    "1'b0" if n is None else f"({done} & ({here} == {n}))" for n in chosen
+                )
         address = self._operands.address(memory.shape.counts, parts, stage)
         memory.writes.append(Write(Access(self._select, address), enables, data))
         return stage
 
     def _gathered(
-        self, nets: Sequence[str], memory: Memory, done: str, lane: str
+        self, nets: Sequence[str], memory: Memory, done: str, last: str
     ) -> tuple[str, str]:
         """A whole word and when it is complete, of results that come in the order of their places:
         a memory that is written by words is smaller than one written by lanes."""
@@ -229,7 +233,7 @@ class Unit:
             f"reg [{width - own - 1}:0] {name}; wire [{width - 1}:0] {name}_w = {{{new}, {name}}};",
             f"always @(posedge clk) if ({done}) {name} <= {name}_w[{width - 1}:{own}];",
         ]
-        return f"{name}_w", f"({done} & ({lane} == {memory.shape.lanes - len(nets)}))"
+        return f"{name}_w", f"({done} & ({last}))"
 
 
 def _neutral(fold: Fold, init: Expr) -> bool:

@@ -49,7 +49,7 @@ def some_foldings(program: Program, rng: np.random.Generator) -> dict[str, Foldi
     found = {}
     for (entry, place), unit in unit_names(program).items():
         legal = foldings(program.entry(entry).calls[place], program.constants)
-        small = [f for f in legal if f.pe * f.simd <= 32]
+        small = [f for f in legal if f.pe * f.simd <= 16]
         found[unit] = small[int(rng.integers(len(small)))]
     return found
 
