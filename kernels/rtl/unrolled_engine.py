@@ -43,7 +43,8 @@ def unrolled_engine(
         entry.name,
         inputs,
         outputs,
-        cycles=len(taken) - 1 + core.latency + len(given) - 1,
+        # An answer of several beats leaves the core for a register.
+        cycles=len(taken) - 1 + core.latency + len(given) - (len(given) == 1),
         interval=max(len(taken), len(given)),
     )
     return Engine(text + core.text, (ports,), (), s_bits, m_bits)
@@ -82,13 +83,11 @@ def _print(
         "// Which stages hold a sample; the last one is the answer.",
         f"reg [{latency - 1}:0] full;",
         f"wire answered = full[{latency - 1}];",
-        "wire last_in, last_out, collecting;",
-        "wire ce = ~answered | (m_ready & last_out);",
+        "wire last_in, leaves, collecting, giving;",
+        "wire ce = ~answered | leaves;",
         "wire entering = s_valid & last_in;",
         "assign s_ready = ~last_in | ce;",
-        "assign m_valid = answered;",
-        "assign m_last = last_out;",
-        "assign busy = collecting | (|full);",
+        "assign busy = collecting | (|full) | giving;",
         "assign state_out = 64'd0;",
         "wire unused = &{1'b0, entry, state_tensor, state_address, state_write, state_in, s_data};",
         "always @(posedge clk)",
@@ -131,17 +130,34 @@ def _collect(held: Sequence[_Beat], last: _Beat) -> list[str]:
 
 
 def _give(given: Sequence[_Beat], m_bits: int) -> list[str]:
-    """What drives m_data and last_out."""
+    """What drives the stream m, giving, and leaves: whether the core can go on."""
+    source = "y" if len(given) == 1 else "answer"
     slices = []
     for beat in given:
         missing = m_bits - beat.width
         padding = f"{missing}'d0, " if missing else ""
-        slices.append(f"{{{padding}y[{beat.low + beat.width - 1}:{beat.low}]}}")
+        slices.append(f"{{{padding}{source}[{beat.low + beat.width - 1}:{beat.low}]}}")
     if len(given) == 1:
-        return ["assign last_out = 1'b1;", f"assign m_data = {slices[0]};"]
+        return [
+            "assign m_valid = answered;",
+            "assign m_last = 1'b1;",
+            f"assign m_data = {slices[0]};",
+            "assign giving = 1'b0;",
+            "assign leaves = m_ready;",
+        ]
     bits = (len(given) - 1).bit_length()
     return [
-        *_counter("m_beat", bits, len(given) - 1, "m_valid & m_ready", "last_out"),
+        *_counter("m_beat", bits, len(given) - 1, "m_valid & m_ready", "m_last"),
+        f"reg [{given[-1].low + given[-1].width - 1}:0] answer;",
+        "reg held_answer;",
+        "assign giving = held_answer;",
+        "assign m_valid = held_answer;",
+        "assign leaves = ~held_answer | (m_ready & m_last);",
+        "always @(posedge clk) begin",
+        "    if (leaves) answer <= y;",
+        "    if (rst) held_answer <= 1'b0;",
+        "    else if (leaves) held_answer <= answered;",
+        "end",
         f"reg [{m_bits - 1}:0] slice;",
         "always @*",
         "    case (m_beat)",
