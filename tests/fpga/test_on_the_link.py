@@ -1,18 +1,21 @@
 """Whole projects in Verilator: a network that learns, and the shipped detector."""
 
 import contextlib
+import itertools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from edgetrain.can.inject import inject
+from edgetrain.can.synthetic import synthetic_bus
 from edgetrain.fpga.driver import Device
 from edgetrain.fpga.hardware import read_hardware
 from edgetrain.pipeline import open_project
 from edgetrain.project import compile_project
 from edgetrain.simulator import Simulator
-from edgetrain.verify import draw, verify
+from edgetrain.verify import draw, frame_inputs, verify
 from tests.fpga.fake_pynq import Circuit, allocate
 from tests.support import needs_tool
 
@@ -48,6 +51,23 @@ def test_it_is_bit_exact(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert again.bit_exact
     if steps is not None:
         drive(directory)
+    elif model == DETECTOR:
+        drive_frames(directory)
+
+
+def drive_frames(directory: Path) -> None:
+    """The driver takes CAN frames as the simulator does."""
+    program, engine = open_project(directory), read_hardware(directory).engine
+    with contextlib.closing(Circuit(directory / "rtlsim", engine.s_bits, engine.m_bits)) as circuit:
+        device = Device(directory / "edgetrain.bit", None, circuit, allocate)
+        simulator = Simulator(program)
+        frames = inject(synthetic_bus(2.0, 1), seed=1)
+        for inputs in itertools.islice(frame_inputs(frames), 200):
+            expected = simulator.run("can_frame", *inputs)
+            t_us, identifier, extended, dlc = (int(x) for x in inputs[:4])
+            found = device.can_frame(t_us, identifier, extended, dlc, inputs[4])
+            names = program.entry("can_frame").output_names
+            assert found == dict(zip(names, map(int, expected), strict=True))
 
 
 def drive(directory: Path) -> None:

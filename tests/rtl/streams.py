@@ -49,7 +49,11 @@ def frames(engine: Engine, inputs: Sequence[tuple[int, Sequence[int]]], seed: in
         current = entry
         if lost:
             steps += [Step(BEAT, entry, data=beat) for beat in beats[: rng.randint(1, len(beats))]]
-            steps.append(Step(RESET, b=rng.randrange(3)))
+            # Before any of the answer can be there.
+            ports = engine.entries[entry]
+            given = sum(stream.beats for stream in ports.outputs)
+            thinking = ports.cycles - (len(beats) - 1) - (given - 1)
+            steps.append(Step(RESET, b=rng.randrange(min(3, thinking))))
         steps += [Step(BEAT, entry, data=beat) for beat in beats]
     return [*steps, Step(SETTLE, b=len(inputs))]
 
