@@ -59,12 +59,12 @@ class FileInput:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """`annotation` is the first input's QONNX data type."""
+    """`annotations` are QONNX's data types of tensors, by name."""
 
     path: str
     inputs: tuple[FileInput, ...]
     outputs: tuple[str, ...]
-    annotation: str
+    annotations: Mapping[str, str]
     nodes: tuple[FileNode, ...]
     constants: Mapping[str, NDArray[Any]]
     metadata: Mapping[str, str]
@@ -76,6 +76,11 @@ class ModelFile:
     @property
     def output(self) -> str:
         return self.outputs[0]
+
+    @property
+    def annotation(self) -> str:
+        """The data type of the first input; empty where it has none."""
+        return self.annotations.get(self.input, "")
 
     @property
     def features(self) -> int:
@@ -132,7 +137,7 @@ def read_model_file(path: str | Path) -> ModelFile:
         path=where,
         inputs=tuple(inputs),
         outputs=tuple(_text(v.name) for v in graph.output),
-        annotation=_annotation(graph, inputs[0].name),
+        annotations=_annotations(graph),
         nodes=tuple(_nodes(graph, where)),
         constants=constants,
         metadata={k: v for k, v in metadata.items() if k.startswith(METADATA_PREFIX)},
@@ -221,14 +226,14 @@ def features_of(source: FileInput, path: str) -> int:
     return dims[1]
 
 
-def _annotation(graph: onnx.GraphProto, name: str) -> str:
+def _annotations(graph: onnx.GraphProto) -> dict[str, str]:
     """QONNX keeps data types in the graph's quantisation annotations under `finn_datatype`."""
-    for annotation in graph.quantization_annotation:
-        if _text(annotation.tensor_name) == name:
-            for entry in annotation.quant_parameter_tensor_names:
-                if entry.key == "finn_datatype":
-                    return _text(entry.value)
-    return ""
+    return {
+        _text(annotation.tensor_name): _text(entry.value)
+        for annotation in graph.quantization_annotation
+        for entry in annotation.quant_parameter_tensor_names
+        if entry.key == "finn_datatype"
+    }
 
 
 def _nodes(graph: onnx.GraphProto, path: str) -> Iterator[FileNode]:

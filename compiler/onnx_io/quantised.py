@@ -35,6 +35,7 @@ from edgetrain.compiler.onnx_io.tensors import (
     ClassIndex,
     Codes,
     FloatInput,
+    Latent,
     Linear,
     Quantised,
     Raw,
@@ -182,12 +183,12 @@ class QuantisedReader(Reader):
 
     def _matmul(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
         x, weights = operands
-        return self._linear(node, x, weights, Fraction(1))
+        return self._linear(node, x, self._typed(node, weights), Fraction(1))
 
     def _gemm(self, node: FileNode, operands: list[Tensor | None]) -> Tensor:
         if node.attributes.get("transA", 0):
             raise node.refuse("transA is not supported")
-        x, weights = operands[0], operands[1]
+        x, weights = operands[0], self._typed(node, operands[1])
         if node.attributes.get("transB", 0) and isinstance(weights, Quantised):
             weights = weights.transposed(tuple(range(weights.integers.ndim))[::-1])
         alpha, beta = (Fraction(node.attributes.get(k, 1.0)) for k in ("alpha", "beta"))
@@ -197,6 +198,20 @@ class QuantisedReader(Reader):
             return product
         numbers = _numbers(node, bias, product.channels)
         return _extend(product, [Affine(Fraction(1), beta * b) for b in numbers])
+
+    def _typed(self, node: FileNode, weights: Tensor | None) -> Tensor | None:
+        """Weights that are integers already, of which the file says so, as FINN's files do."""
+        name = self.file.annotations.get(node.inputs[1], "FLOAT32")
+        if not isinstance(weights, Raw) or name == "FLOAT32":
+            return weights
+        kind, array = parse_scalar(name), only_float(node, weights.array)
+        if not isinstance(kind, Int):
+            return weights
+        whole = np.clip(np.nan_to_num(array), kind.lo, kind.hi).astype(np.int64)
+        if not array.size or not np.array_equal(whole, array):
+            raise node.refuse(f"its weights are not all of their type, {name}")
+        latent = Latent(array.astype(np.float64), kind)
+        return Quantised(whole, np.full((1,) * array.ndim, Fraction(1), object), latent)
 
     def _linear(
         self, node: FileNode, x: Tensor | None, weights: Tensor | None, alpha: Fraction

@@ -63,7 +63,8 @@ def search(
     """The smallest folding that is quick enough; without a target the quickest within budgets;
     without either the one of the least product of look-up tables and cycles.
 
-    The front is of what was tried for that; `whole_front` tries all that may be on it.  Raises
+    Without a budget of them, what is large enough for block RAM is in it.  The front is of what was
+    tried for that; `whole_front` tries all that may be on it.  Raises
     InputError where there is none, or the program has floats.
     """
 
@@ -82,7 +83,8 @@ def search(
         return point.luts * point.cycles, point.brams
 
     tried: list[Point] = []
-    for block_bits in (BLOCK_BITS, NO_BLOCKS):
+    without = whole_front or budget_brams is not None
+    for block_bits in (BLOCK_BITS, NO_BLOCKS) if without else (BLOCK_BITS,):
         space = _Space(program, block_bits)
         promising = sorted(space.combined(), key=lambda p: (not fits(p), worth(p)))
         for point in promising if whole_front else promising[:_TRIED]:

@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 
+from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.folding import Folding
 from edgetrain.compiler.graph import Graph
 from edgetrain.compiler.passes import run_passes
@@ -55,6 +58,28 @@ def test_random_networks(seed: int) -> None:
 def test_the_shipped_detector() -> None:
     program = compile_model(find_model("can-ids-w2a2"), "host")
     assert_equal(program.sources[0], 1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_finn_takes_is_read_again(seed: int, tmp_path: Path) -> None:
+    graph = network(seed)
+    (tmp_path / "network.onnx").write_bytes(finn_files(graph, {})[MODEL])
+    program, again = make_program([run_passes(graph)]), compile_model(tmp_path / "network.onnx")
+    rng = np.random.default_rng(seed)
+    for _ in range(20):
+        x = draw(rng, program.buffers[program.entry("infer").inputs[0]].type)
+        found = Simulator(again).run("infer", x)[0]
+        np.testing.assert_array_equal(found, Simulator(program).run("infer", x)[0])
+
+
+def test_weights_that_are_not_of_their_type(tmp_path: Path) -> None:
+    model = onnx.load_from_string(finn_files(network(1), {})[MODEL])
+    weights = next(t for t in model.graph.initializer if t.name.endswith("weights"))
+    halves = numpy_helper.to_array(weights) + np.float32(0.5)
+    weights.CopyFrom(numpy_helper.from_array(halves, weights.name))
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(InputError, match="not all of their type"):
+        compile_model(tmp_path / "m.onnx")
 
 
 def test_types_and_operators_are_those_that_finn_expects() -> None:
