@@ -5,14 +5,18 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.graph import GraphBuilder, Value
 from edgetrain.compiler.program import Program
+from edgetrain.compiler.rules import Learning
 from edgetrain.compiler.types import Int, TensorType
 from edgetrain.fpga.synthesis import Resources, cell_models, synthesise
 from edgetrain.kernels.rtl.unrolled import print_core
+from edgetrain.networks import reference_network
+from edgetrain.pipeline import compile_model
 from tests.c.harness import make_program
 from tests.rtl.test_unrolled import CYCLES, assert_equal
 from tests.support import absent, needs_tool
@@ -42,12 +46,24 @@ def network(sizes: tuple[int, ...], bits: int, half: int, seed: int) -> Program:
     return make_program([b.build()])
 
 
-@pytest.mark.parametrize(
-    ("sizes", "bits", "half"), [((10, 6, 3), 2, 1), ((6, 5, 2), 8, 1), ((4, 3, 2), 3, 60)]
-)
-def test_a_netlist(sizes: tuple[int, ...], bits: int, half: int, tmp_path: Path) -> None:
+def powers_of_two(scratch: Path) -> Program:
+    """A network whose weights are 0 and powers of two."""
+    model = reference_network("mlp-6-5-3-pow2a2")
+    assert model is not None
+    onnx.save(model.model(), scratch / "powers.onnx")
+    return compile_model(scratch / "powers.onnx", "zcu104", how=Learning(precision="pow2"))
+
+
+@pytest.mark.parametrize("name", ["ternary", "of wide inputs", "of powers of two"])
+def test_a_netlist(name: str, tmp_path: Path) -> None:
+    """It equals the simulator and has no multiplier."""
     needs_tool("iverilog")
-    program = network(sizes, bits, half, bits)
+    if name == "ternary":
+        program = network((10, 6, 3), 2, 1, 2)
+    elif name == "of wide inputs":
+        program = network((6, 5, 2), 8, 1, 8)
+    else:
+        program = powers_of_two(tmp_path)
     core = print_core(program, program.entry("infer"), CYCLES)
     found = synthesise({"core.v": core.text}, "et_core")
     assert found.resources.dsps == found.resources.brams == found.resources.urams == 0
