@@ -17,7 +17,8 @@ from edgetrain.fpga.hardware import RTL, read_hardware
 from edgetrain.fpga.synthesis import cxxrtl_headers, run_yosys, yosys_version
 from edgetrain.kernels.c.tables import print_sizes
 from edgetrain.kernels.rtl.adapter import print_adapter
-from edgetrain.kernels.rtl.axi import TOP, template
+from edgetrain.kernels.rtl.axi import TOP
+from edgetrain.kernels.rtl.forms import FORMS_FILE, template
 from edgetrain.toolchain import FLAGS, compile_object, find_toolchain, stage
 from edgetrain.version import VERSION
 
@@ -52,7 +53,8 @@ def build_rtlsim(program: Program, directory: Path, image: Path) -> None:
             shutil.copy(path, work)
         header = print_adapter(program, engine, program_sha256(program), VERSION)
         (work / "et_circuit.h").write_text(header)
-        (work / _ADAPTER).write_text(template(_ADAPTER))
+        for name in (_ADAPTER, FORMS_FILE):
+            (work / name).write_text(template(name))
         (work / "et_sizes.h").write_text(print_sizes(program))
         build(work, _server(work))
         os.replace(work / _IMAGE, image)

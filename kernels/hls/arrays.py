@@ -12,7 +12,8 @@ from edgetrain.compiler.expr import Dim, Expr, subexpressions
 from edgetrain.compiler.folding import Folding, loops
 from edgetrain.compiler.program import Buffer, Call, Program
 from edgetrain.compiler.types import TensorType
-from edgetrain.kernels.hls.expressions import ap_type, integer, number
+from edgetrain.kernels.hls.expressions import ap_type, integer
+from edgetrain.kernels.rtl.forms import number
 
 BLOCK_RAM_BITS = 2**13
 """From which on a constant is worth a block of RAM: a quarter of one of 36 Kbit."""

@@ -17,6 +17,7 @@ from edgetrain.compiler.expr import (
 )
 from edgetrain.compiler.primitives import PRIMITIVES
 from edgetrain.compiler.types import Float, Int, Scalar
+from edgetrain.kernels.rtl.forms import number
 
 _OF_ONE_TYPE = ("eq", "le", "lt", "select")
 """Whose operands are brought to the working type: ap_int.h compares in the bits of the wider one,
@@ -37,14 +38,6 @@ def ap_type(kind: Scalar) -> str:
     """The C++ type that holds exactly the bits of this range."""
     own = integer(kind)
     return f"ap_{'int' if own.signed else 'uint'}<{own.bits}>"
-
-
-def number(value: int) -> str:
-    """A literal of C++, of `int` or `long long`."""
-    if -(2**31) < value < 2**31:
-        return str(value)
-    # The most negative one is no literal: the minus applies to a number that does not fit.
-    return f"{value}LL" if value > -(2**63) else f"({value + 1}LL - 1)"
 
 
 def literal(value: int, kind: Scalar) -> str:

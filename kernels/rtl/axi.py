@@ -1,8 +1,7 @@
 """The circuit as a block of a system: AXI4-Stream and AXI4-Lite around any form of engine."""
 
-from importlib import resources
-
 from edgetrain.kernels.rtl.engine import Engine
+from edgetrain.kernels.rtl.forms import template
 from edgetrain.kernels.rtl.registers import (
     ADDRESS_BITS,
     IDENTIFICATION,
@@ -35,11 +34,6 @@ def print_top(engine: Engine, sha256: bytes, version: str) -> str:
     for name, value in fields.items():
         text = text.replace(f"@{name}@", str(value))
     return text
-
-
-def template(name: str) -> str:
-    """A file of this package's folder `templates`."""
-    return resources.files(__package__).joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def _word(at: int) -> str:

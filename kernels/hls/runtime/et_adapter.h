@@ -4,6 +4,8 @@
 #ifndef ET_ADAPTER_H
 #define ET_ADAPTER_H
 
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "et_engine.h"
@@ -20,6 +22,41 @@ struct et_copy_of_state {
     bool known, changed;
     std::vector<uint8_t> memory;
 };
+
+/* Send a tensor. */
+template <typename Stream, typename Beat>
+void et_send(const et_form &form, const std::vector<long long> &elements, Stream &s, Beat beat) {
+    for (int at = 0; at < form.size; at += form.lanes) {
+        beat.data = 0;
+        for (int lane = 0; lane < form.lanes && at + lane < form.size; lane++) {
+            const ap_uint<64> element = (unsigned long long)elements[(size_t)(at + lane)];
+            beat.data.range(form.bits * lane + form.bits - 1, form.bits * lane) = element.range(form.bits - 1, 0);
+        }
+        s.write(beat);
+    }
+}
+
+/* Receive a tensor; `last`: the answer ends with it. */
+template <typename Stream>
+std::vector<long long> et_receive(const et_form &form, Stream &m, bool last) {
+    std::vector<long long> elements((size_t)form.size);
+    for (int at = 0; at < form.size; at += form.lanes) {
+        auto beat = m.read();
+        if ((beat.last != 0) != (last && at + form.lanes >= form.size)) {
+            std::fputs("an answer ends elsewhere than it should\n", stderr);
+            std::abort();
+        }
+        for (int lane = 0; lane < form.lanes && at + lane < form.size; lane++) {
+            const ap_uint<64> bits = beat.data.range(form.bits * lane + form.bits - 1, form.bits * lane);
+            unsigned long long value = bits.to_uint64();
+            if (form.is_signed && form.bits < 64 && (value >> (form.bits - 1) & 1u) != 0u) {
+                value |= ~0ULL << form.bits;
+            }
+            elements[(size_t)(at + lane)] = (long long)value;
+        }
+    }
+    return elements;
+}
 
 static std::vector<et_copy_of_state> et_copies;
 static et_stream<et_s_beat> et_s;

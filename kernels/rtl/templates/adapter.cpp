@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "et_forms.h"
 #include "et_port.h"
 #include "et_tables.h"
 
@@ -28,20 +29,14 @@ typedef Vedgetrain Circuit;
 #define PIN(name) name
 #endif
 
-struct Stream {
-    uint32_t size, bytes, bits, lanes;
-    bool is_signed;
-    int64_t low, high;
-};
 struct Ports {
-    std::vector<Stream> in, out;
+    std::vector<et_form> in, out;
 };
 struct State {
     uint32_t tensor; // as the circuit numbers it
-    uint32_t row, bytes, field, bits; // elements a row, bytes of a stored word, bits of a field in it
-    bool is_signed;
-    std::vector<uint32_t> address; // of each element, in the order in which they are stored
-    std::vector<uint64_t> initial;
+    et_form form;
+    std::vector<uint32_t> address; // of each element, in row-major order
+    std::vector<long long> initial;
 };
 
 static int run(uint32_t entry, const uint8_t *in, uint8_t *out);
@@ -204,67 +199,61 @@ void write_word(uint32_t tensor, uint32_t address, uint64_t value) {
     write_register(ET_STATE_COMMAND, ET_WRITE_COMMAND);
 }
 
-uint64_t field_of(uint64_t value, uint32_t bits) { return bits < 64 ? value & ((uint64_t{1} << bits) - 1) : value; }
+uint64_t field_of(uint64_t value, int bits) { return bits < 64 ? value & ((uint64_t{1} << bits) - 1) : value; }
 
-int64_t extended(uint64_t value, uint32_t bits, bool is_signed) {
+long long extended(uint64_t value, int bits, bool is_signed) {
     value = field_of(value, bits);
-    return static_cast<int64_t>(is_signed && bits < 64 && value >> (bits - 1) ? value - (uint64_t{1} << bits) : value);
+    return static_cast<long long>(is_signed && bits < 64 && value >> (bits - 1) ? value - (uint64_t{1} << bits) : value);
 }
 
-uint64_t load(const uint8_t *at, uint32_t bytes) {
-    uint64_t value = 0;
-    for (uint32_t i = 0; i < bytes; i++) {
-        value |= static_cast<uint64_t>(at[i]) << (8 * i);
-    }
-    return value;
+std::size_t beats_of(const et_form &form) {
+    return static_cast<std::size_t>((form.size + form.lanes - 1) / form.lanes);
 }
 
-void store(uint8_t *at, uint32_t bytes, uint64_t value) {
-    for (uint32_t i = 0; i < bytes; i++) {
-        at[i] = static_cast<uint8_t>(value >> (8 * i));
+// Where element i is among the bits of the beats from `first` on: calls `visit` with word, place, bit.
+template <class Visit> void each_bit(const et_form &form, std::size_t first, std::size_t i, Visit visit) {
+    const std::size_t lanes = static_cast<std::size_t>(form.lanes), bits = static_cast<std::size_t>(form.bits);
+    for (std::size_t bit = 0; bit < bits; bit++) {
+        const std::size_t at = i % lanes * bits + bit;
+        visit(first + i / lanes, at / 32, at % 32, bit);
     }
-}
-
-void set_bits(Words &words, uint32_t at, uint32_t bits, uint64_t value) {
-    for (uint32_t i = 0; i < bits; i++) {
-        words[(at + i) / 32] |= static_cast<uint32_t>(value >> i & 1) << ((at + i) % 32);
-    }
-}
-
-uint64_t get_bits(const Words &words, uint32_t at, uint32_t bits) {
-    uint64_t value = 0;
-    for (uint32_t i = 0; i < bits; i++) {
-        value |= static_cast<uint64_t>(words[(at + i) / 32] >> ((at + i) % 32) & 1) << i;
-    }
-    return value;
 }
 
 // The beats of an entry's inputs; false where an element is out of its range.
 bool packed(const Ports &ports, const uint8_t *in, std::vector<Words> &beats) {
-    for (const Stream &s : ports.in) {
-        for (uint32_t i = 0; i < s.size; i++, in += s.bytes) {
-            const uint64_t stored = load(in, s.bytes);
-            const int64_t value = extended(stored, 8 * s.bytes, s.is_signed);
-            if (value < s.low || value > s.high) {
-                return false;
-            }
-            if (i % s.lanes == 0) {
-                beats.push_back(Words((ET_S_BITS + 31) / 32, 0));
-            }
-            set_bits(beats.back(), i % s.lanes * s.bits, s.bits, field_of(stored, s.bits));
+    for (const et_form &form : ports.in) {
+        const std::vector<long long> elements = et_elements(form, in);
+        if (!et_within(form, elements)) {
+            return false;
+        }
+        in += form.bytes;
+        const std::size_t first = beats.size();
+        beats.resize(first + beats_of(form), Words((ET_S_BITS + 31) / 32, 0));
+        for (std::size_t i = 0; i < elements.size(); i++) {
+            const uint64_t value = static_cast<uint64_t>(elements[i]);
+            each_bit(form, first, i, [&](std::size_t beat, std::size_t word, std::size_t place, std::size_t bit) {
+                beats[beat][word] |= static_cast<uint32_t>(value >> bit & 1) << place;
+            });
         }
     }
     return true;
 }
 
 void unpacked(const Ports &ports, const std::vector<Words> &beats, uint8_t *out) {
-    std::size_t beat = 0;
-    for (const Stream &s : ports.out) {
-        for (uint32_t i = 0; i < s.size; i++, out += s.bytes) {
-            const uint64_t value = get_bits(beats[beat + i / s.lanes], i % s.lanes * s.bits, s.bits);
-            store(out, s.bytes, static_cast<uint64_t>(extended(value, s.bits, s.is_signed)));
+    std::size_t first = 0;
+    for (const et_form &form : ports.out) {
+        std::vector<long long> elements(static_cast<std::size_t>(form.size));
+        for (std::size_t i = 0; i < elements.size(); i++) {
+            uint64_t value = 0;
+            each_bit(form, first, i, [&](std::size_t beat, std::size_t word, std::size_t place, std::size_t bit) {
+                value |= static_cast<uint64_t>(beats[beat][word] >> place & 1) << bit;
+            });
+            elements[i] = extended(value, form.bits, form.is_signed);
         }
-        beat += (s.size + s.lanes - 1) / s.lanes;
+        const std::vector<uint8_t> memory = et_memory(form, elements);
+        et_copy(out, memory.data(), form.bytes);
+        out += form.bytes;
+        first += beats_of(form);
     }
 }
 
@@ -303,20 +292,9 @@ std::vector<Words> transfer(const std::vector<Words> &sent, bool whole) {
     give_up("answer");
 }
 
-// A tensor as a processor would have it in memory, until the next frame changes it.
-std::vector<uint8_t> held;
+// The elements of a tensor, in row-major order, until the next frame changes it.
+std::vector<long long> held;
 uint32_t held_tensor = ~0u;
-
-// Where element i of a state lies: the stored word, and the lowest bit in it.
-void place(const State &s, uint32_t i, uint32_t &word, uint32_t &shift) {
-    word = i;
-    shift = 0;
-    if (s.field != 0) {
-        const uint32_t per_word = 32 / s.field;
-        word = i / s.row * ((s.row + per_word - 1) / per_word) + i % s.row / per_word;
-        shift = i % s.row % per_word * s.field;
-    }
-}
 
 void hold(uint32_t tensor) {
     if (tensor == held_tensor) {
@@ -324,16 +302,15 @@ void hold(uint32_t tensor) {
     }
     wait_until_idle();
     const State &s = ET_STATES[tensor];
-    held.assign(et_state[tensor].bytes, 0);
-    for (uint32_t i = 0; i < s.address.size(); i++) {
-        uint32_t word, shift;
-        place(s, i, word, shift);
-        const int64_t value = extended(read_word(s.tensor, s.address[i]), s.bits, s.is_signed);
-        const uint64_t field = field_of(static_cast<uint64_t>(value), s.field ? s.field : 8 * s.bytes);
-        uint8_t *const at = &held[word * s.bytes];
-        store(at, s.bytes, load(at, s.bytes) | field << shift);
+    held.clear();
+    for (const uint32_t address : s.address) {
+        held.push_back(extended(read_word(s.tensor, address), s.form.bits, s.form.is_signed));
     }
     held_tensor = tensor;
+}
+
+void store(const State &s, std::size_t i, long long value) {
+    write_word(s.tensor, s.address[i], field_of(static_cast<uint64_t>(value), s.form.bits));
 }
 
 // The digits of a number, the lowest word first.
@@ -392,8 +369,8 @@ static int run(uint32_t entry, const uint8_t *in, uint8_t *out) {
     wait_until_idle();
     write_register(ET_ENTRY, entry);
     std::size_t expected = 0;
-    for (const Stream &s : ports.out) {
-        expected += (s.size + s.lanes - 1) / s.lanes;
+    for (const et_form &form : ports.out) {
+        expected += beats_of(form);
     }
     const std::vector<Words> answer = transfer(beats, true);
     if (answer.size() != expected) {
@@ -410,21 +387,22 @@ extern "C" {
 
 void et_read_state(uint32_t tensor, uint32_t offset, uint8_t *to, uint32_t n) {
     hold(tensor);
-    et_copy(to, held.data() + offset, n);
+    const std::vector<uint8_t> memory = et_memory(ET_STATES[tensor].form, held);
+    et_copy(to, memory.data() + offset, n);
 }
 
 void et_write_state(uint32_t tensor, uint32_t offset, const uint8_t *from, uint32_t n) {
     const State &s = ET_STATES[tensor];
     hold(tensor);
-    et_copy(held.data() + offset, from, n);
-    for (uint32_t i = 0; i < s.address.size(); i++) {
-        uint32_t word, shift;
-        place(s, i, word, shift);
-        if (word * s.bytes < offset + n && (word + 1) * s.bytes > offset) {
-            const uint64_t stored = load(&held[word * s.bytes], s.bytes) >> shift;
-            write_word(s.tensor, s.address[i], field_of(stored, s.bits));
+    std::vector<uint8_t> memory = et_memory(s.form, held);
+    et_copy(memory.data() + offset, from, n);
+    const std::vector<long long> wanted = et_elements(s.form, memory.data());
+    for (std::size_t i = 0; i < wanted.size(); i++) {
+        if (wanted[i] != held[i]) {
+            store(s, i, wanted[i]);
         }
     }
+    held = wanted;
 }
 
 void et_init(void) {
@@ -449,7 +427,7 @@ void et_init(void) {
     for (uint32_t tensor = 0; tensor < et_state_count; tensor++) {
         const State &s = ET_STATES[tensor];
         for (std::size_t i = 0; i < s.address.size(); i++) {
-            write_word(s.tensor, s.address[i], field_of(s.initial[i], s.bits));
+            store(s, i, s.initial[i]);
         }
     }
 }

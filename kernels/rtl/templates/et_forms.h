@@ -1,15 +1,12 @@
-/* Between the link's bytes and the beats of a stream: what a simulated circuit needs beside et_tables.h.
+/* Between the link's bytes and the elements of tensors: what a simulated circuit needs beside et_tables.h.
  *
  * It runs on the host and is not synthesised. */
 #ifndef ET_FORMS_H
 #define ET_FORMS_H
 
-#include <cstdio>
-#include <cstdlib>
+#include <stddef.h>
 #include <stdint.h>
 #include <vector>
-
-#include <ap_int.h>
 
 /* One tensor. */
 struct et_form {
@@ -100,41 +97,6 @@ inline bool et_within(const et_form &form, const std::vector<long long> &element
         }
     }
     return true;
-}
-
-/* Send a tensor. */
-template <typename Stream, typename Beat>
-void et_send(const et_form &form, const std::vector<long long> &elements, Stream &s, Beat beat) {
-    for (int at = 0; at < form.size; at += form.lanes) {
-        beat.data = 0;
-        for (int lane = 0; lane < form.lanes && at + lane < form.size; lane++) {
-            const ap_uint<64> element = (unsigned long long)elements[(size_t)(at + lane)];
-            beat.data.range(form.bits * lane + form.bits - 1, form.bits * lane) = element.range(form.bits - 1, 0);
-        }
-        s.write(beat);
-    }
-}
-
-/* Receive a tensor; `last`: the answer ends with it. */
-template <typename Stream>
-std::vector<long long> et_receive(const et_form &form, Stream &m, bool last) {
-    std::vector<long long> elements((size_t)form.size);
-    for (int at = 0; at < form.size; at += form.lanes) {
-        auto beat = m.read();
-        if ((beat.last != 0) != (last && at + form.lanes >= form.size)) {
-            std::fputs("an answer ends elsewhere than it should\n", stderr);
-            std::abort();
-        }
-        for (int lane = 0; lane < form.lanes && at + lane < form.size; lane++) {
-            const ap_uint<64> bits = beat.data.range(form.bits * lane + form.bits - 1, form.bits * lane);
-            unsigned long long value = bits.to_uint64();
-            if (form.is_signed && form.bits < 64 && (value >> (form.bits - 1) & 1u) != 0u) {
-                value |= ~0ULL << form.bits;
-            }
-            elements[(size_t)(at + lane)] = (long long)value;
-        }
-    }
-    return elements;
 }
 
 #endif
