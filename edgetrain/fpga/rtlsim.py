@@ -16,7 +16,7 @@ from edgetrain.fpga.csim import cpp_compiler
 from edgetrain.fpga.hardware import RTL, read_hardware
 from edgetrain.fpga.synthesis import cxxrtl_headers, run_yosys, yosys_version
 from edgetrain.kernels.c.tables import print_sizes
-from edgetrain.kernels.rtl.adapter import print_adapter
+from edgetrain.kernels.rtl.adapter import print_adapter, print_registers
 from edgetrain.kernels.rtl.axi import TOP
 from edgetrain.kernels.rtl.forms import FORMS_FILE, template
 from edgetrain.toolchain import FLAGS, compile_object, find_toolchain, stage
@@ -24,6 +24,7 @@ from edgetrain.version import VERSION
 
 _IMAGE = "rtlsim"
 _ADAPTER = "adapter.cpp"
+_HEADERS = ("circuit_pins.h", "circuit_bus.h", "circuit_lines.h")
 _VERILATOR = (
     *("--cc", "--exe", "--build", "-j", "2", "-O3", "--top-module", TOP),
     # Another release may complain of something new: what is simulated is tested, not its style.
@@ -53,7 +54,8 @@ def build_rtlsim(program: Program, directory: Path, image: Path) -> None:
             shutil.copy(path, work)
         header = print_adapter(program, engine, program_sha256(program), VERSION)
         (work / "et_circuit.h").write_text(header)
-        for name in (_ADAPTER, FORMS_FILE):
+        (work / "et_registers.h").write_text(print_registers(engine))
+        for name in (_ADAPTER, *_HEADERS, FORMS_FILE):
             (work / name).write_text(template(name))
         (work / "et_sizes.h").write_text(print_sizes(program))
         build(work, _server(work))
@@ -116,7 +118,8 @@ def _by_cxxrtl(work: Path, objects: list[str]) -> None:
     if not (work / "circuit.cpp").is_file():
         raise RuntimeError(f"Yosys failed: {(done.stderr or done.stdout).strip()[-500:]}")
     # CXXRTL doubles underscores.
-    pins = sorted(set(re.findall(r"PIN\((\w+)\)", template(_ADAPTER))) - {"name"})
+    texts = "".join(template(name) for name in (_ADAPTER, *_HEADERS))
+    pins = sorted(set(re.findall(r"circuit\.PIN\((\w+)\)", texts)))
     lines = [f"#define PIN_{pin} p_{pin.replace('_', '__')}" for pin in pins]
     (work / "et_pins.h").write_text("\n".join(lines) + "\n")
     folders = [f"-I{folder}" for folder in (cxxrtl_headers(), work, work / "board")]

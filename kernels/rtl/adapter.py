@@ -13,9 +13,8 @@ from edgetrain.kernels.rtl.registers import (
 )
 
 
-def print_adapter(program: Program, engine: Engine, sha256: bytes, version: str) -> str:
-    """The text of et_circuit.h, which templates/adapter.cpp includes; `engine` is of `program`,
-    whose hash is `sha256`."""
+def print_registers(engine: Engine) -> str:
+    """The text of et_registers.h: offsets, commands, and the widths of the streams."""
     commands = {"RESET": RESET_COMMAND, "READ": READ_COMMAND, "WRITE": WRITE_COMMAND}
     numbers = {
         **{register.name.upper(): register.offset for register in REGISTERS},
@@ -23,8 +22,15 @@ def print_adapter(program: Program, engine: Engine, sha256: bytes, version: str)
         "S_BITS": engine.s_bits,
         "M_BITS": engine.m_bits,
     }
-    lines = [f"static const uint32_t ET_{name} = {value};" for name, value in numbers.items()]
-    ports = []
+    return "".join(
+        f"static const uint32_t ET_{name} = {value};\n" for name, value in numbers.items()
+    )
+
+
+def print_adapter(program: Program, engine: Engine, sha256: bytes, version: str) -> str:
+    """The text of et_circuit.h, which templates/adapter.cpp includes; `engine` is of `program`,
+    whose hash is `sha256`."""
+    lines, ports = [], []
     for place, (entry, each) in enumerate(zip(program.entries, engine.entries, strict=True)):
         ports.append(f"    {{{forms(program, each.inputs)}, {forms(program, each.outputs)}}}")
         lines += [

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,6 +82,27 @@ def test_the_image_is_built_once_and_again_after_a_change(project: Path, program
     built = kept.stat().st_mtime_ns
     with open_target(program, project):
         assert kept.stat().st_mtime_ns == built
+
+
+def test_a_changed_circuit_is_built_again_and_found_out(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if importlib.util.find_spec("pyosys") is None:
+        absent("pyosys not installed; pip install 'edgetrain[fpga]'")
+    copy = tmp_path / "project"
+    shutil.copytree(project, copy)
+    engine = copy / "src" / "rtl" / "et_engine.v"
+    text = engine.read_text()
+    assert text.count("x[7:4], last[1]") == 1
+    engine.write_text(text.replace("x[7:4], last[1]", "x[7:4], last[2]"))
+    later = (copy / "rtlsim").stat().st_mtime + 1
+    os.utime(engine, (later, later))
+    monkeypatch.setattr(rtlsim, "_verilated", rtlsim._by_cxxrtl)
+    report = verify(copy, samples=20, link="rtlsim")
+    assert not report.bit_exact
+    assert report.first_mismatch is not None
+    assert report.first_mismatch.tensor == "y"
+    assert report.first_mismatch.index == (1,)
 
 
 def test_other_links_are_refused(project: Path, program: Program) -> None:
