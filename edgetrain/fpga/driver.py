@@ -54,6 +54,7 @@ class Device:
         self._registers = {each["name"]: each["offset"] for each in self.hardware["registers"]}
         self._entries = {each["name"]: each for each in self.hardware["entries"]}
         self._tensors = {each["buffer"]: each for each in self.hardware["tensors"]}
+        self._buffers: dict[tuple[str, int], Any] = {}
         self._check()
         self.reset()
 
@@ -190,8 +191,8 @@ class Device:
     def _exchange(self, beats: list[int], expected: int) -> list[int]:
         """Sends a frame by DMA and receives its answer."""
         sizes = [self.hardware[name] // 8 for name in ("s_bits", "m_bits")]
-        sent = self._allocate(shape=(len(beats) * sizes[0],), dtype=np.uint8)
-        received = self._allocate(shape=(expected * sizes[1],), dtype=np.uint8)
+        sent = self._buffer("sent", len(beats) * sizes[0])
+        received = self._buffer("received", expected * sizes[1])
         content = b"".join(beat.to_bytes(sizes[0], "little") for beat in beats)
         sent[:] = np.frombuffer(content, np.uint8)
         self._dma.recvchannel.transfer(received)
@@ -203,6 +204,12 @@ class Device:
             int.from_bytes(answer[at : at + sizes[1]], "little")
             for at in range(0, len(answer), sizes[1])
         ]
+
+    def _buffer(self, side: str, size: int) -> Any:
+        """Memory that the DMA reaches, which is kept: there is little of it."""
+        if (side, size) not in self._buffers:
+            self._buffers[side, size] = self._allocate(shape=(size,), dtype=np.uint8)
+        return self._buffers[side, size]
 
     # The model file's domains
 

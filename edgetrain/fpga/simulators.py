@@ -1,6 +1,6 @@
 """Programs that simulate a project's circuit and speak the link's protocol."""
 
-import shutil
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,17 +34,17 @@ def simulator_image(program: Program, directory: Path, link: str) -> Iterator[Pa
     if kept.is_file() and kept.stat().st_mtime >= _changed(directory):
         yield kept
         return
-    with tempfile.TemporaryDirectory(prefix="edgetrain-") as scratch:
+    writable = os.access(directory, os.W_OK)
+    place = directory.resolve() if writable else None
+    with tempfile.TemporaryDirectory(dir=place, prefix=".simulator-") as scratch:
         image = Path(scratch, link)
         if link == "rtlsim":
             rtlsim.build_rtlsim(program, directory, image)
         else:
             csim.build_csim(directory / HLS, image)
-        try:
-            shutil.move(image, kept)
+        if writable:
+            os.replace(image, kept)
             image = kept
-        except OSError:  # not ours to write
-            pass
         yield image
 
 

@@ -1,5 +1,6 @@
 """The circuit as a block of a system: AXI4-Stream and AXI4-Lite around any form of engine."""
 
+from edgetrain.compiler.errors import InputError
 from edgetrain.kernels.rtl.engine import Engine
 from edgetrain.kernels.rtl.forms import template
 from edgetrain.kernels.rtl.registers import (
@@ -12,11 +13,19 @@ from edgetrain.kernels.rtl.registers import (
 
 TOP = "edgetrain"
 """The module's name."""
+MOST_NUMBERED = 256
 
 
 def print_top(engine: Engine, sha256: bytes, version: str) -> str:
     """The text of the module `edgetrain`, which holds an `et_engine`; `sha256` (32 bytes) is the
-    program's hash, `version` EdgeTrain's."""
+    program's hash, `version` EdgeTrain's.  Raises InputError where there are more entries or states
+    than its registers can name."""
+    if max(len(engine.entries), len(engine.tensors)) > MOST_NUMBERED:
+        raise InputError(
+            f"{len(engine.entries)} entries and {len(engine.tensors)} states are more than the "
+            f"{MOST_NUMBERED} that a circuit's registers can name",
+            remedy="let fewer layers learn (--update)",
+        )
     fields = {
         "ADDRESS_HIGH": ADDRESS_BITS - 1,
         "WORD_HIGH": ADDRESS_BITS - 3,

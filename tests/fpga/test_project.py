@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from edgetrain.fpga import csim
 from edgetrain.fpga.circuit import Circuit
 from edgetrain.fpga.hardware import read_hardware
 from edgetrain.fpga.simulators import simulator_image
+from edgetrain.kernels.rtl.axi import print_top
+from edgetrain.kernels.rtl.engine import Tensor
 from edgetrain.kernels.rtl.registers import REGISTERS
 from edgetrain.pipeline import open_project, read_report
 from edgetrain.project import compile_project
@@ -97,6 +100,13 @@ def test_what_computes_floats_is_refused() -> None:
         compile_project("mlp-64-32-16-5-fp32", "zcu104")
     with pytest.raises(InputError, match="train_step with floats; learn with --precision integer"):
         compile_project("can-ids-w2a2", "zcu104", learn="sgd")
+
+
+def test_more_states_than_registers_name_are_refused(project: Path) -> None:
+    engine = read_hardware(project).engine
+    many = (Tensor("s", (), 8, False, 1, 1),) * 257
+    with pytest.raises(InputError, match="1 entries and 257 states are more than the 256"):
+        print_top(replace(engine, tensors=many), bytes(32), "0")
 
 
 def test_a_damaged_description_is_refused(project: Path, tmp_path: Path) -> None:
