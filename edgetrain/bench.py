@@ -1,7 +1,7 @@
 """What one inference or training step costs: measured on a board or its emulator, and checked."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ import numpy as np
 
 from edgetrain.board import load_board
 from edgetrain.compiler.errors import InputError
+from edgetrain.compiler.rules import Learning
+from edgetrain.compiler.rules.learning import INTEGER
 from edgetrain.costs import entry_macs
 from edgetrain.cycles import modelled_cycles
 from edgetrain.fpga.circuit import Circuit, check_circuit, has_front_end
@@ -91,7 +93,7 @@ def bench(
     The phase is by default what the workload is for: training, if it is a reference network or a
     project that learns.  A model file then learns as `compile --learn sgd` has it.  A reference
     network meets its own samples in their order, any other model random ones.  `circuit` says what
-    an FPGA becomes.
+    an FPGA becomes, which learns without floats.
 
     Raises InputError; of a project, `board` may only name its own.
     """
@@ -107,12 +109,15 @@ def bench(
             check_circuit(target, circuit)
             network = find_network(workload)
             phase = phase or ("infer" if network is None else "train")
+            how = Learning() if network is None else network.learning
+            if phase == "train" and target.architecture == "fpga":
+                how = replace(how, precision=INTEGER)
             with model_file(workload) as path:
                 program = compile_model(
                     path,
                     target,
                     learn="sgd" if phase == "train" else None,
-                    how=network.learning if network is not None else None,
+                    how=how,
                     front_end=has_front_end(target, circuit),
                 )
             write_project(
