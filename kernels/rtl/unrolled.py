@@ -11,6 +11,7 @@ from edgetrain.compiler.expr import Apply, Const, Expr, Local, subexpressions
 from edgetrain.compiler.program import Entry, Program
 from edgetrain.compiler.types import Int
 from edgetrain.compiler.unroll import Elements, element, elements, numbers, unroll
+from edgetrain.kernels.rtl.adders import share_adders
 from edgetrain.kernels.rtl.circuit import ONE, ZERO, Circuit, Net
 from edgetrain.kernels.rtl.expressions import VerilogPrinter, declaration, integer
 from edgetrain.kernels.rtl.linear import Columns, Linear, from_twos_complement, linear
@@ -115,7 +116,9 @@ class _Unrolled:
                 self._defined[local.name] = expr
         for pair, whole in share_pairs(list(sums.values()), f"{name} pair"):
             self._sums[pair.name] = self._columns(whole)
-        self._sums |= {local: self._columns(whole) for local, whole in sums.items()}
+        found = {local: self._columns(whole) for local, whole in sums.items()}
+        share_adders(self._circuit, list(found.values()))
+        self._sums |= found
         return made
 
     def _columns(self, whole: Linear) -> Columns:

@@ -98,7 +98,12 @@ def assert_equal(program: Program, scratch: Path, seed: int, netlist: str | None
     np.testing.assert_array_equal(unpacked(found["y"], made), expected)
 
 
-@pytest.mark.parametrize("seed", range(15))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seed" in metafunc.fixturenames:
+        every = metafunc.config.getoption("--every")
+        metafunc.parametrize("seed", range(100 if every else 15))
+
+
 def test_random_networks(seed: int, tmp_path: Path) -> None:
     needs_tool("iverilog")
     assert_equal(make_program([network(seed)]), tmp_path, seed)
