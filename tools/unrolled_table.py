@@ -1,7 +1,7 @@
 """Unrolled circuits beside da4ml's and beside plain Verilog, by the same Yosys.
 
     pip install -e '.[fpga,bench]'
-    python -m tools.unrolled_table --write docs/unrolled-table.md
+    python -m tools.unrolled_table --write docs/fpga-table.md
 
 Every circuit takes a sample each cycle and gives raw sums, in at most seven cycles.  With --plain
 there is a column of one stage in Verilog's operators, which takes long.  da4ml is LGPL-3, and
@@ -42,7 +42,7 @@ table where it can. The first two networks are the reference workloads; each is 
 
 {table}
     pip install -e '.[fpga,bench]'
-    python -m tools.unrolled_table --write docs/unrolled-table.md
+    python -m tools.unrolled_table --write docs/fpga-table.md
 """
 SAMPLES = 4096
 """Of which thresholds are quantiles."""
