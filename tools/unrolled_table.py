@@ -4,7 +4,7 @@
     python -m tools.unrolled_table --write docs/fpga-table.md
 
 Every circuit takes a sample each cycle and gives raw sums, in at most seven cycles.  With --plain
-there is a column of one stage in Verilog's operators, which takes long.  da4ml is LGPL-3, and
+there is a column of Verilog's operators with a stage an op, which takes long.  da4ml is LGPL-3, and
 nothing of EdgeTrain but this table uses it.
 """
 
@@ -125,7 +125,7 @@ def program(layers: Layers) -> Program:
 
 
 def plain(of: Program) -> str:
-    """The same expressions as Verilog has operators for; its synthesiser finds the rest."""
+    """The same expressions in Verilog's operators, of which its synthesiser makes what it can."""
     entry = of.entry("infer")
     buffers = {name: numbers(a, of.buffers[name].type) for name, a in of.constants.items()}
     (x,), (y,) = entry.inputs, entry.outputs
@@ -149,7 +149,9 @@ def plain(of: Program) -> str:
                 statements, text = printer.print(expr)
                 local = result[index] = Local(element(name, index), integer(expr))
                 names[local] = local.name
-                lines += [*statements, f"{declaration(integer(expr), local.name)} = {text};"]
+                register = declaration(integer(expr), local.name, "reg")
+                clocked = f"always @(posedge clk) {local.name} <= {text};"
+                lines += [*statements, f"{register};", clocked]
             buffers[name] = result
     bits = of.buffers[y].type.scalar.bits
     outputs = [VerilogPrinter(names).print(e)[1] for e in buffers[y].flat]
@@ -199,7 +201,8 @@ def rows(with_plain: bool) -> Iterator[list[str]]:
         row = [str(network), _counts(ours, core.latency), _counts(theirs, cycles)]
         if with_plain:
             simple = synthesise({"plain.v": plain(made)}, "plain")
-            row.append(f"{simple.resources.luts:,}")
+            dsps = f" + {simple.resources.dsps} DSP" if simple.resources.dsps else ""
+            row.append(f"{simple.resources.luts:,}{dsps}")
         yield row
 
 

@@ -8,8 +8,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-MOST_INPUTS = 5
-"""Of a function that is added to a wire in one look-up table of six."""
+TABLE_INPUTS = 6
+"""Of a look-up table."""
+MOST_INPUTS = TABLE_INPUTS - 1
+"""Of a function that is added to a wire in one look-up table."""
 _REFERENCE = re.compile("`(.*?)`")
 
 

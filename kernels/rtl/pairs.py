@@ -7,12 +7,11 @@ from typing import TypeAlias
 
 from edgetrain.compiler.expr import Expr, Local
 from edgetrain.compiler.types import Int
+from edgetrain.kernels.rtl.circuit import TABLE_INPUTS
 from edgetrain.kernels.rtl.linear import Linear, signed_digits
 
 TABLES_A_BIT = 0.58
 """What a bit of a sum costs: three look-up tables add five, or six."""
-MOST_INPUTS = 6
-"""Of a look-up table."""
 MOST_COMPARED = 1_000_000
 """Pairs of digits; layers of more are shared part by part."""
 
@@ -143,7 +142,7 @@ class _Sharing:
             return 0
         top: int = (2**low.bits - 1) + (2**high.bits - 1 << abs(higher))
         bits = top.bit_length()
-        tables = overlap if a.bits + b.bits > MOST_INPUTS else bits - abs(higher)
+        tables = overlap if a.bits + b.bits > TABLE_INPUTS else bits - abs(higher)
         return self._counts[pattern] * TABLES_A_BIT * (a.bits + b.bits - bits) - tables
 
     def _found(

@@ -1,12 +1,10 @@
 """Columns of bits added up in rows on carry chains."""
 
-from edgetrain.kernels.rtl.circuit import MOST_INPUTS, ONE, ZERO, Circuit, Field, Net
+from edgetrain.kernels.rtl.circuit import MOST_INPUTS, ONE, TABLE_INPUTS, ZERO, Circuit, Field, Net
 from edgetrain.kernels.rtl.linear import Columns
 
 CARRIES = 4
 """The places of a block of the carry chain."""
-_TABLE = 6
-"""Bits of which any function is a look-up table."""
 
 
 def total(circuit: Circuit, columns: Columns, moved: int, width: int) -> tuple[Net, ...]:
@@ -21,7 +19,7 @@ def total(circuit: Circuit, columns: Columns, moved: int, width: int) -> tuple[N
     bits = sum(map(len, planes))
     if bits == 0:
         return tuple(ONE if constant >> place & 1 else ZERO for place in range(width))
-    if bits <= _TABLE:
+    if bits <= TABLE_INPUTS:
         return _looked_up(circuit, planes, constant, width)
     return _Rows(circuit, planes, constant).added()
 
