@@ -14,6 +14,7 @@ from edgetrain.compiler.ops import OPS
 from edgetrain.compiler.rules import RULES
 from edgetrain.kernels.rtl.registers import REGISTERS
 from tools.experiments.page import TABLES as EXPERIMENTS
+from tools.fpga.page import TABLES as FPGA
 from tools.markdown import table
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -61,7 +62,7 @@ def registers() -> str:
 
 
 OWN = {"boards": boards, "ops": ops, "rules": rules, "registers": registers}
-TABLES: dict[str, Callable[[], str]] = {**OWN, **EXPERIMENTS}
+TABLES: dict[str, Callable[[], str]] = {**OWN, **EXPERIMENTS, **FPGA}
 
 
 def documents() -> list[Path]:

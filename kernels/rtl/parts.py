@@ -1,7 +1,7 @@
 """What a circuit is made of, in numbers from which its size can be estimated before synthesis.
 
 Each kind of part is counted in bits or pieces of which a synthesiser makes about the same: `sum`,
-`comparison`, `choice`, `logic`, `product` are bits of results, or operands; `table` is a bit of a
+`comparison`, `choice`, `product` are bits of results, or operands; `table` is a bit of a
 function of at most six; `row` a bit of an adder, or added to it; `ram` a look-up table used as
 memory, `rom` a bit of constants in logic, `block` half a block RAM, `dsp` a multiplier.
 """
@@ -36,8 +36,6 @@ def parts_of(node: Apply) -> Counter[str]:
             return _product(node, bits)
         case "shl" | "shr" if not isinstance(node.args[1], Const):
             return Counter(choice=own.bits * bits[1])
-        case "and" | "or" | "xor":
-            return Counter(logic=own.bits)
         case "popcount":
             return Counter(sum=bits[0])
         case "div":

@@ -91,9 +91,7 @@ class Sequencer:
     @property
     def parts(self) -> Counter[str]:
         """What it is made of."""
-        bits = sum(self.widths.values())
-        places = sum(map(len, self._entries.values()))
-        return Counter(sum=2 * bits, logic=2 * places + bits, entry=len(self._entries))
+        return Counter(sum=2 * sum(self.widths.values()))
 
     def lines(self) -> list[str]:
         places = [

@@ -1,7 +1,7 @@
 """Synthesises folded engines of many kinds and fits the estimator's weights to them.
 
-`python -m tools.fpga.calibrate` prints WEIGHTS for edgetrain/fpga/estimate.py and the table of
-errors in docs/fpga.md.  Every second design is held out: errors are of those alone.
+`python -m tools.fpga estimates` keeps weights, for edgetrain/fpga/estimate.py, and errors.  Every
+second design is held out of the fit.
 """
 
 import json
@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.folding import Folding, foldings, unit_names
 from edgetrain.compiler.program import Program
-from edgetrain.compiler.rules import Learning
 from edgetrain.fpga.estimate import WEIGHTS
-from edgetrain.fpga.synthesis import synthesise, yosys_version
+from edgetrain.fpga.synthesis import synthesise
 from edgetrain.kernels.rtl.engine import Engine
 from edgetrain.kernels.rtl.folded import print_folded
 from edgetrain.pipeline import compile_model
@@ -39,9 +38,6 @@ def designs() -> Iterator[tuple[str, Program, int]]:
     detector = find_model("can-ids-w2a2")
     for number in range(6):
         yield f"detector {number}", compile_model(detector, "host"), 2048
-    for update in ("last", "biases"):
-        how = Learning(precision="integer", update=update)
-        yield f"learns {update}", compile_model(detector, "host", learn="sgd", how=how), 2048
 
 
 def some_foldings(program: Program, rng: np.random.Generator) -> dict[str, Folding]:
@@ -81,7 +77,7 @@ def synthesised() -> Iterator[dict[str, Any]]:
 
 
 def features(parts: Mapping[str, int]) -> list[float]:
-    return [1.0 if name == "constant" else float(parts.get(name, 0)) for name in WEIGHTS]
+    return [float(parts.get(name, 0)) for name in WEIGHTS]
 
 
 def fitted(rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
@@ -96,27 +92,29 @@ def fitted(rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
     return weights
 
 
-def main() -> None:
+def measured() -> dict[str, Any]:
+    """The weights fitted, and how far estimates by them are off."""
     rows = list(synthesised())
     weights = fitted(rows[::2])
     luts = np.array([row["luts"] for row in rows], float)
     found = np.array([features(row["parts"]) for row in rows]) @ weights
-    error = (found - luts) / luts
-    print(
-        f"Yosys {yosys_version()}, {len(rows)} designs of {luts.min():.0f} to {luts.max():.0f} LUT"
-    )
-    for name, weight in zip(WEIGHTS, weights, strict=True):
-        print(f'    "{name}": {weight:.3g},')
-    for name, part in (("fitted", error[::2]), ("held out", error[1::2])):
-        size = np.abs(part)
-        told = " | ".join(f"{each:.1%}" for each in (size.mean(), np.median(size), size.max()))
-        print(f"| {name} | {len(part)} | {told} |")
-    for row, e in zip(rows, error, strict=True):
+    error = np.abs(found - luts) / luts
+    for row, estimated in zip(rows, found, strict=True):
         parts = row["parts"]
         blocks = f"{parts.get('block', 0) / 2:g} of {row['brams']:g} BRAM"
         dsps = f"{parts.get('dsp', 0)} of {row['dsps']} DSP"
-        print(f"{row['name']:14} {row['luts']:6} LUT {e:+.1%}, {blocks}, {dsps}", file=sys.stderr)
+        told = f"{row['name']}: {estimated:.0f} of {row['luts']} LUT, {blocks}, {dsps}"
+        print(told, row["parts"], file=sys.stderr)
+    return {
+        "weights": {n: round(float(w), 3) for n, w in zip(WEIGHTS, weights, strict=True)},
+        "errors": {"fitted": _told(error[::2]), "held out": _told(error[1::2])},
+    }
 
 
-if __name__ == "__main__":
-    main()
+def _told(errors: NDArray[np.float64]) -> dict[str, float]:
+    return {
+        "designs": len(errors),
+        "mean": round(float(errors.mean()), 3),
+        "median": round(float(np.median(errors)), 3),
+        "worst": round(float(errors.max()), 3),
+    }
