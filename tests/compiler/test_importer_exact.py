@@ -109,6 +109,7 @@ def judged(
     report(f"{generated.name}: outputs not correctly rounded", verdict.inexact_outputs)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("chunk", range(40))
 def test_qonnx_models(
     chunk: int, tmp_path: Path, record_property: Callable[[str, object], None]
@@ -120,6 +121,7 @@ def test_qonnx_models(
         judged(generate, qonnx_tensors, seed, tmp_path, record_property)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("chunk", range(10))
 def test_qdq_models(
     chunk: int, tmp_path: Path, record_property: Callable[[str, object], None]
