@@ -11,7 +11,7 @@ from math import prod
 
 from edgetrain.compiler.expr import Dim, Expr, subexpressions
 from edgetrain.compiler.nest import Nest, Out, Read
-from edgetrain.compiler.program import Call, Program
+from edgetrain.compiler.program import TRAINING, Call, Program
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +104,13 @@ def unit_names(program: Program) -> Mapping[tuple[str, int], str]:
     """The unit that carries out each call, by entry and place: `matmul_0`, `matmul_1`, …
 
     Calls of the same nest over the same constants and states are one unit, whichever their entry.
+    Those of the entry that learns come last, so that without it all others are called the same.
     """
     names: dict[object, str] = {}
     counts: dict[str, int] = {}
     found = {}
     lasting = {*program.constants, *program.initial}
-    for entry in program.entries:
+    for entry in sorted(program.entries, key=lambda entry: entry.name == TRAINING):
         for place, call in enumerate(entry.calls):
             operands = (name if name in lasting else "" for name in call.inputs)
             key = (call.op, call.nest, call.point, *operands)

@@ -7,7 +7,7 @@ edgetrain.fpga.estimate.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.folding import Folding, foldings, loops, unit_names
@@ -119,16 +119,17 @@ def pareto(points: Iterable[Point]) -> tuple[Point, ...]:
 
 
 class _Space:
-    """The units that are worth more than one lane, and those that follow them."""
+    """The units that are worth more than one lane, and those that follow them; what learns keeps
+    one, and is only printed with the rest where a whole circuit is."""
 
     def __init__(self, program: Program, block_bits: int) -> None:
-        self._program, self._block_bits = program, block_bits
+        self._whole, self._block_bits = program, block_bits
+        entries = tuple(entry for entry in program.entries if entry.name != TRAINING)
+        self._program = replace(program, entries=entries) if entries else program
         self._calls: dict[str, Call] = {}
         self._followers: dict[str, list[str]] = {}
-        names = unit_names(program)
-        for entry in program.entries:
-            if entry.name == TRAINING and len(program.entries) > 1:
-                continue
+        names = unit_names(self._program)
+        for entry in self._program.entries:
             head = ""
             for place, call in enumerate(entry.calls):
                 name = names[entry.name, place]
@@ -174,7 +175,8 @@ class _Space:
         every = {
             name: f for head in self.heads for name, f in self._folded(head, Folding()).items()
         }
-        base = evaluate(self._program, every, self._block_bits)
+        base = evaluate(self._whole, every, self._block_bits)
+        inferring = evaluate(self._program, every, self._block_bits)
         found: tuple[Point, ...] = (base,)
         for head in self.heads:
             steps = []
@@ -182,7 +184,7 @@ class _Space:
                 if folding.pe * folding.simd <= MOST_LANES:
                     steps.append(self._alone(every, self._folded(head, folding)))
             known = pareto(step for step in steps if step is not None)
-            found = pareto(_sum(point, step, base) for point in found for step in known)
+            found = pareto(_sum(point, step, inferring) for point in found for step in known)
         return found
 
     def _alone(self, every: Mapping[str, Folding], folded: Mapping[str, Folding]) -> Point | None:
