@@ -45,7 +45,8 @@ class BenchReport:
     simple core would take for those instructions (docs/benchmarks.md), where QEMU tells them.
 
     Of a circuit, None elsewhere: Yosys' cells without the AXI interfaces, from which `toolchain` is
-    the release; `latency_cycles` from the first beat of a frame to the last of its answer, and the
+    the release; `latency_cycles` from the first beat of a frame to the last of its answer (of a CAN frame where
+    there is a front end), and the
     cycles between frames, without stalls.
     """
 
@@ -171,7 +172,9 @@ def _measure(
         hardware = read_hardware(directory)
         gates = synthesise_engine(hardware)
         cells = {name: getattr(gates.resources, name) for name in CELLS}
-        ports = next(p for p in hardware.engine.entries if p.name == entry.name)
+        ports = hardware.inference
+        if phase == "train":
+            ports = next(p for p in hardware.engine.entries if p.name == entry.name)
     cycles = None
     if result.link == "qemu":
         series = [s for s in reference.series if s.entry == entry.name]
@@ -196,7 +199,7 @@ def _measure(
         bit_exact=result.bit_exact,
         toolchain=report.toolchain if gates is None else gates.version,
         **cells,
-        latency_cycles=None if ports is None else result.cycles[entry.name] or ports.cycles,
+        latency_cycles=None if ports is None else result.cycles.get(ports.name) or ports.cycles,
         initiation_interval=None if ports is None else ports.interval,
         first_mismatch=result.first_mismatch,
     )

@@ -20,6 +20,8 @@ NO_BLOCKS = 1 << 62
 """More bits than any memory has."""
 MOST_LANES = 512
 """Of a unit: with more, a circuit without folds is the smaller one."""
+DSP_LUTS = 16
+"""Look-up tables that a multiplier counts as: those of eight bits by two."""
 _SHARE = 0.01
 """Units that take less of the turns than this keep one lane."""
 _TRIED = 12
@@ -38,9 +40,14 @@ class Point:
     brams: float
     dsps: int
 
+    @property
+    def cost(self) -> int:
+        """Look-up tables and multipliers in one number."""
+        return self.luts + DSP_LUTS * self.dsps
+
     def beats(self, other: "Point") -> bool:
         """Whether it is as good in everything, and not the same."""
-        mine, theirs = ((p.cycles, p.luts, p.brams) for p in (self, other))
+        mine, theirs = ((p.cycles, p.cost, p.brams) for p in (self, other))
         return mine != theirs and all(a <= b for a, b in zip(mine, theirs, strict=True))
 
 
@@ -77,10 +84,10 @@ def search(
 
     def worth(point: Point) -> tuple[float, ...]:
         if target_latency is not None:
-            return point.luts, point.brams, point.cycles
+            return point.cost, point.brams, point.cycles
         if budget_luts is not None or budget_brams is not None:
-            return point.cycles, point.luts, point.brams
-        return point.luts * point.cycles, point.brams
+            return point.cycles, point.cost, point.brams
+        return point.cost * point.cycles, point.brams
 
     tried: list[Point] = []
     without = whole_front or budget_brams is not None
@@ -113,9 +120,9 @@ def evaluate(program: Program, folded: Mapping[str, Folding], block_bits: int) -
 
 def pareto(points: Iterable[Point]) -> tuple[Point, ...]:
     """Those that no other one beats, the quickest first."""
-    every = {(p.cycles, p.luts, p.brams): p for p in points}.values()
+    every = {(p.cycles, p.cost, p.brams): p for p in points}.values()
     kept = [p for p in every if not any(other.beats(p) for other in every)]
-    return tuple(sorted(kept, key=lambda p: (p.cycles, p.luts, p.brams)))
+    return tuple(sorted(kept, key=lambda p: (p.cycles, p.cost, p.brams)))
 
 
 class _Space:
