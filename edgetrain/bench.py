@@ -45,9 +45,8 @@ class BenchReport:
     simple core would take for those instructions (docs/benchmarks.md), where QEMU tells them.
 
     Of a circuit, None elsewhere: Yosys' cells without the AXI interfaces, from which `toolchain` is
-    the release; `latency_cycles` from the first beat of a frame to the last of its answer (of a CAN frame where
-    there is a front end), and the
-    cycles between frames, without stalls.
+    the release; `latency_cycles` from the first beat of a frame, of CAN where there is a front end,
+    to the last of its answer, and the cycles between frames, without stalls.
     """
 
     workload: str
