@@ -112,7 +112,7 @@ def make_hardware(program: Program, how: Circuit) -> Hardware:
     )
     point = choice.point
     engine = print_folded(program, point.foldings, point.block_bits)
-    front = tuple(Cost(each.cycles, each.luts, each.brams) for each in choice.front)
+    front = tuple(Cost(p.cycles, p.luts, p.brams, p == point) for p in choice.front)
     return Hardware(FOLDED, engine, point.foldings, front)
 
 

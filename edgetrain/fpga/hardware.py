@@ -39,11 +39,12 @@ ENGINE_FILE, TOP_FILE = "et_engine.v", "edgetrain.v"
 @dataclass(frozen=True)
 class Cost:
     """Of a folding that was tried: cycles of an inference; look-up tables, as estimated, and block
-    RAMs of 36 kbit."""
+    RAMs of 36 kbit; and whether it is the circuit's."""
 
     cycles: int
     luts: int
     brams: float
+    chosen: bool
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,6 @@ class Dot:
     cost: Cost
     x: float
     y: float
-    chosen: bool
 
 
 def write_report(directory: str | Path) -> Path:
@@ -77,10 +76,7 @@ def front_dots(hardware: Hardware) -> list[Dot]:
     """Every folding that was tried, in a picture of logarithmic scales, both from 0 to 1."""
     across = _logarithmic([cost.cycles for cost in hardware.front])
     upwards = _logarithmic([cost.luts for cost in hardware.front])
-    return [
-        Dot(cost, x, y, cost.cycles == hardware.inference.cycles)
-        for cost, x, y in zip(hardware.front, across, upwards, strict=True)
-    ]
+    return [Dot(cost, x, y) for cost, x, y in zip(hardware.front, across, upwards, strict=True)]
 
 
 def _logarithmic(values: Sequence[int]) -> list[float]:
