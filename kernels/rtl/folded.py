@@ -11,6 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.expr import Dim, Local
 from edgetrain.compiler.folding import Folding, unit_names
 from edgetrain.compiler.program import Buffer, Entry, Program
@@ -244,36 +245,26 @@ class _Machine:
 
     def _host(self) -> tuple[tuple[Tensor, ...], list[str]]:
         """The states as others see them, and what lets them."""
-        tensors, words, lines = [], [], []
-        for number, state in enumerate(self._program.of_kind("state")):
-            memory = self._memories.get(state.name)
-            if memory is None:
-                memory = self._unused(state)
-            shape = memory.shape
-            tensors.append(_tensor(state, shape))
-            select = f"host_{number}"
-            lines.append(f"wire {select} = ~busy & (state_tensor == {number});")
-            bits = max(1, shape.address_bits)
-            access = Access(select, f"state_address[{bits + 7}:8]")
-            enables = tuple(
-                f"(state_write & (state_address[7:0] == {i}))" for i in range(shape.lanes)
-            )
-            part = f"state_in[{shape.bits - 1}:0]"
-            data = f"{{{shape.lanes}{{{part}}}}}"
-            memory.writes.append(Write(access, enables, data))
-            net = memory.read(access, 0)
-            lane = f"{net}[state_address[7:0] * {shape.bits} +: {shape.bits}]"
-            if shape.lanes == 1:
-                lane = net
-            words.append((select, lane, shape))
-        if not words:
+        states = self._program.of_kind("state")
+        if not states:
             return (), [f"assign state_out = {STATE_BITS}'b0;"]
-        lines.append(f"reg [{STATE_BITS - 1}:0] state_value; assign state_out = state_value;")
-        lines += ["always @(posedge clk) begin", "    case (state_tensor)"]
-        for number, (_, lane, _shape) in enumerate(words):
-            lines.append(f"    {number}: state_value <= {lane};")
-        lines += ["    default: state_value <= 0;", "    endcase", "end"]
-        return tuple(tensors), lines
+        tensors, selects, cases = [], [], []
+        for number, state in enumerate(states):
+            memory = self._memories.get(state.name) or self._unused(state)
+            tensors.append(_tensor(state, memory.shape))
+            select = f"host_{number}"
+            selects.append(f"wire {select} = ~busy & (state_tensor == {number});")
+            cases.append(f"    {number}: state_value <= {_reached(memory, select)};")
+        return tuple(tensors), [
+            *selects,
+            f"reg [{STATE_BITS - 1}:0] state_value; assign state_out = state_value;",
+            "always @(posedge clk) begin",
+            "    case (state_tensor)",
+            *cases,
+            "    default: state_value <= 0;",
+            "    endcase",
+            "end",
+        ]
 
     def _unused(self, state: Buffer) -> Memory:
         shape = Shape(state.type, 1)
@@ -283,7 +274,22 @@ class _Machine:
         return memory
 
 
+def _reached(memory: Memory, select: str) -> str:
+    """The element that the state port reads, and may write, of `memory`."""
+    shape = memory.shape
+    access = Access(select, f"state_address[{max(1, shape.address_bits) + 7}:8]")
+    enables = [f"(state_write & (state_address[7:0] == {lane}))" for lane in range(shape.lanes)]
+    element = f"{{{shape.lanes}{{state_in[{shape.bits - 1}:0]}}}}"
+    memory.writes.append(Write(access, tuple(enables), element))
+    word = memory.read(access, 0)
+    if shape.lanes == 1:
+        return word
+    return f"{word}[state_address[7:0] * {shape.bits} +: {shape.bits}]"
+
+
 def _tensor(state: Buffer, shape: Shape) -> Tensor:
     kind = integer(Local("x", state.type.scalar))
+    if len(state.type.shape) > 2:
+        raise InputError(f"a state of {len(state.type.shape)} axes has no place in a circuit")
     stride = 2 ** field_bits(shape.counts[-1]) if shape.counts else 1
     return Tensor(state.name, state.type.shape, kind.bits, kind.signed, shape.lanes, stride)
