@@ -37,8 +37,9 @@ PAGE = """# Unrolled circuits beside others
 
 LUT / CARRY4 / flip-flops / inverters / cycles. A circuit takes a sample every cycle and gives raw
 sums; none but plain Verilog has a multiplier or a block memory. Yosys {yosys}
-(`synth_xilinx -family xcup -flatten`), before place and route. An inverter is a cell of its own for Yosys; place and route merges it into a
-table where it can. The first two networks are the reference workloads; each is drawn by its seed.
+(`synth_xilinx -family xcup -flatten`), before place and route. An inverter is a cell of its own for
+Yosys; place and route merges it into a table where it can. The first two networks are the reference
+workloads; each is drawn by its seed.
 
 {table}
     pip install -e '.[fpga,bench]'
