@@ -2,7 +2,7 @@
 primitives.  Each node has a type; an integer's is its exact range, so a printer knows the width.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -237,14 +237,17 @@ def subexpressions(expr: Expr) -> Iterator[Expr]:
             stack.extend((argument, False) for argument in reversed(node.args))
 
 
-def substitute(expr: Expr, replacing: Mapping[Expr, Expr]) -> Expr:
-    """`expr` with nodes replaced; the types of what contains them follow anew."""
+def substitute(
+    expr: Expr, replacing: Mapping[Expr, Expr], made_by: Callable[..., Expr] = apply
+) -> Expr:
+    """`expr` with nodes replaced; what contains them is made anew, `made_by` an operation and its
+    operands, so that types follow."""
     made: dict[Expr, Expr] = {}
     for node in subexpressions(expr):
         if node in replacing:
             made[node] = replacing[node]
         elif isinstance(node, Apply):
-            made[node] = apply(node.op, *(made[a] for a in node.args))
+            made[node] = made_by(node.op, *(made[a] for a in node.args))
         else:
             made[node] = node
     return made[expr]

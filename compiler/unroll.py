@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgetrain.compiler.expr import (
-    Apply,
     Const,
     Dim,
     Expr,
     Local,
     apply,
     lift,
-    subexpressions,
+    substitute,
 )
 from edgetrain.compiler.nest import Nest, Out
 from edgetrain.compiler.primitives import PRIMITIVES
@@ -114,15 +113,7 @@ def _gathered(operand: Elements, index: list[Expr]) -> Expr:
 
 def rewritten(expr: Expr, values: Mapping[Expr, Expr]) -> Expr:
     """`expr` with nodes replaced, without what constants make plain."""
-    made: dict[Expr, Expr] = {}
-    for node in subexpressions(expr):
-        if node in values:
-            made[node] = values[node]
-        elif isinstance(node, Apply):
-            made[node] = simplified(node.op, *(made[argument] for argument in node.args))
-        else:
-            made[node] = node
-    return made[expr]
+    return substitute(expr, values, simplified)
 
 
 def simplified(op: str, *args: Expr) -> Expr:
