@@ -67,6 +67,12 @@ class Apply:
     def __hash__(self) -> int:
         return self._hash
 
+    def __eq__(self, other: object) -> bool:
+        # What differs nearly always differs in this, and is then compared no further.
+        if not isinstance(other, Apply) or self._hash != other._hash:
+            return False
+        return (self.op, self.args, self.type) == (other.op, other.args, other.type)
+
 
 Expr: TypeAlias = Const | Local | Dim | Apply
 Operand: TypeAlias = Expr | int | float

@@ -36,6 +36,16 @@ class Node:
     outputs: tuple[Value, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Node):
+            return NotImplemented
+        # What it makes comes first: nests may be alike, and take long to compare.
+        mine, theirs = (
+            (node.outputs, node.inputs, node.op, node.attributes, node.nest)
+            for node in (self, other)
+        )
+        return mine == theirs
+
 
 @dataclass(frozen=True, slots=True)
 class State:
