@@ -89,11 +89,17 @@ def search(
             return point.cycles, point.cost, point.brams
         return point.cost * point.cycles, point.brams
 
+    def order(point: Point) -> tuple[float, ...]:
+        """What fits first; else what is nearest to it."""
+        if fits(point):
+            return 0, *worth(point)
+        return 1, point.cost if target_latency is None else point.cycles
+
     tried: list[Point] = []
     without = whole_front or budget_brams is not None
     for block_bits in (BLOCK_BITS, NO_BLOCKS) if without else (BLOCK_BITS,):
         space = _Space(program, block_bits)
-        promising = sorted(space.combined(), key=lambda p: (not fits(p), worth(p)))
+        promising = sorted(space.combined(), key=order)
         for point in promising if whole_front else promising[:_TRIED]:
             tried.append(evaluate(program, point.foldings, block_bits))
     front = pareto(tried)
