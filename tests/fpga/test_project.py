@@ -18,6 +18,7 @@ from edgetrain.kernels.rtl.engine import Tensor
 from edgetrain.kernels.rtl.registers import REGISTERS
 from edgetrain.pipeline import open_project, read_report
 from edgetrain.project import compile_project
+from edgetrain.report import render
 from edgetrain.verify import verify
 from tests.fpga.support import write_network
 from tests.support import absent
@@ -58,6 +59,18 @@ def test_the_description_is_that_of_the_circuit(project: Path) -> None:
     assert len(places) == len(set(places))
     (ports,) = hardware.engine.entries
     assert (ports.name, ports.interval, ports.inputs[0].beats) == ("infer", 1, 1)
+
+
+def test_the_page_shows_the_circuit(project: Path, tmp_path: Path) -> None:
+    page = render(project)
+    assert "Unrolled for xczu7ev-ffvc1156-2-e" in page
+    assert "flash, bytes" not in page
+    model = write_network(tmp_path / "model.onnx")
+    compile_project(model, "zcu104", directory=tmp_path / "folded", target_latency=400)
+    page = render(tmp_path / "folded")
+    assert "<td><code>matmul_0</code></td>" in page
+    assert page.count('class="chosen"') == 1
+    assert read_report(tmp_path / "folded").form == "folded"
 
 
 def test_it_verifies_in_c_simulation(project: Path) -> None:
