@@ -1,6 +1,7 @@
 """Yosys' netlists compute what the simulator does, and its cells are counted."""
 
 import importlib.metadata
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,15 +10,19 @@ import onnx
 import pytest
 
 from edgetrain.compiler.errors import InputError
+from edgetrain.compiler.folding import Folding
 from edgetrain.compiler.graph import GraphBuilder, Value
 from edgetrain.compiler.program import Program
 from edgetrain.compiler.rules import Learning
 from edgetrain.compiler.types import Int, TensorType
+from edgetrain.fpga.search import NO_BLOCKS
 from edgetrain.fpga.synthesis import Resources, cell_models, synthesise
+from edgetrain.kernels.rtl.folded import print_folded
 from edgetrain.kernels.rtl.unrolled import print_core
 from edgetrain.networks import reference_network
 from edgetrain.pipeline import compile_model
 from tests.c.harness import make_program
+from tests.rtl.test_engine import assert_equal as assert_engine_equal
 from tests.rtl.test_unrolled import CYCLES, assert_equal
 from tests.support import absent, needs_tool
 
@@ -68,6 +73,18 @@ def test_a_netlist(name: str, tmp_path: Path) -> None:
     found = synthesise({"core.v": core.text}, "et_core")
     assert found.resources.dsps == found.resources.brams == found.resources.urams == 0
     assert_equal(program, tmp_path, 1, cell_models().read_text() + found.netlist)
+
+
+def test_a_netlist_of_a_folded_circuit(tmp_path: Path) -> None:
+    """Its memories and its sequence included, without stalls and with."""
+    program = network((8, 6, 3), 2, 1, 4)
+    folded = {"matmul_0": Folding(2, 4), "threshold_0": Folding(2, 3), "matmul_1": Folding(1, 3)}
+    engine = print_folded(program, folded, NO_BLOCKS)
+    found = synthesise({"engine.v": engine.text}, "et_engine")
+    assert found.resources.dsps == found.resources.brams == 0
+    netlist = replace(engine, text=cell_models().read_text() + found.netlist)
+    for seed in (0, 3):
+        assert_engine_equal(program, netlist, tmp_path, seed)
 
 
 CELLS = """
