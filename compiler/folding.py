@@ -7,6 +7,7 @@ A result of a nest is computed turn after turn: `pe` neighbours of its last dim 
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import product
 from math import prod
 
 from edgetrain.compiler.expr import Dim, Expr, subexpressions
@@ -67,11 +68,12 @@ def foldings(call: Call, constants: Collection[str]) -> tuple[Folding, ...]:
         for read, name in zip(call.nest.reads, call.inputs, strict=True)
         if name not in constants
     ]
-    found = {Folding()}
-    for out in call.nest.outs[:1] if len(call.nest.outs) == 1 else ():
-        plain = loops(call, out, Folding())
-        for pe in _lanes(plain.free, changing, call.nest, out):
-            found |= {Folding(pe, simd) for simd in _lanes(plain.folded, changing, call.nest, out)}
+    (out, *more) = call.nest.outs
+    if more:
+        return (Folding(),)
+    plain = loops(call, out, Folding())
+    side = [_lanes(along, changing, call.nest, out) for along in (plain.free, plain.folded)]
+    found = (Folding(pe, simd) for pe, simd in product(*side))
     return tuple(sorted(found, key=lambda f: (f.pe * f.simd, f.pe)))
 
 

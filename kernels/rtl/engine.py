@@ -64,13 +64,14 @@ class Stream:
 
     def unpack(self, beats: Sequence[int]) -> list[int]:
         """The elements that `beats` carry."""
-        values = [
-            beat >> self.bits * lane & 2**self.bits - 1
-            for beat in beats
-            for lane in range(self.lanes)
-        ][: self.size]
-        half = 2 ** (self.bits - 1) if self.signed else 2**self.bits
-        return [value - 2**self.bits if value >= half else value for value in values]
+        codes = [beat >> self.bits * lane for beat in beats for lane in range(self.lanes)]
+        return [decoded(code, self.bits, self.signed) for code in codes[: self.size]]
+
+
+def decoded(code: int, bits: int, signed: bool) -> int:
+    """The integer of the lowest `bits` of `code`, two's complement if `signed`."""
+    code %= 1 << bits
+    return code - (1 << bits) if signed and code >> bits - 1 else code
 
 
 def stream(buffer: Buffer, lanes: int) -> Stream:
@@ -103,8 +104,7 @@ class Tensor:
 
     def value(self, word: int) -> int:
         """The element that `state_out` shows."""
-        code = word % (1 << self.bits)
-        return code - (1 << self.bits) if self.signed and code >> self.bits - 1 else code
+        return decoded(word, self.bits, self.signed)
 
 
 @dataclass(frozen=True, slots=True)

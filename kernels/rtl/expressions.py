@@ -9,17 +9,22 @@ from collections.abc import Mapping, Sequence
 from edgetrain.compiler.errors import InputError
 from edgetrain.compiler.expr import Apply, Const, Expr, subexpressions
 from edgetrain.compiler.primitives import PRIMITIVES
-from edgetrain.compiler.types import Float, Int
+from edgetrain.compiler.types import Float, Int, Scalar
 
 
 def integer(expr: Expr) -> Int:
     """The range of `expr`; InputError for a float, of which there is no RTL."""
-    if isinstance(expr.type, Float):
+    return only_integer(expr.type)
+
+
+def only_integer(kind: Scalar) -> Int:
+    """`kind`, a range; InputError for a float, of which there is no RTL."""
+    if isinstance(kind, Float):
         raise InputError(
-            f"{expr.type.name} has no RTL",
+            f"{kind.name} has no RTL",
             remedy="give a quantised model, and --precision integer where it learns",
         )
-    return expr.type
+    return kind
 
 
 def declaration(kind: Int, name: str, net: str = "wire") -> str:

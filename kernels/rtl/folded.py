@@ -12,7 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from edgetrain.compiler.errors import InputError
-from edgetrain.compiler.expr import Dim, Local
+from edgetrain.compiler.expr import Dim
 from edgetrain.compiler.folding import Folding, unit_names
 from edgetrain.compiler.program import Buffer, Entry, Program
 from edgetrain.compiler.types import TensorType
@@ -26,7 +26,7 @@ from edgetrain.kernels.rtl.engine import (
     stream,
     stream_bits,
 )
-from edgetrain.kernels.rtl.expressions import integer
+from edgetrain.kernels.rtl.expressions import only_integer
 from edgetrain.kernels.rtl.memories import (
     BLOCK_BITS,
     Access,
@@ -62,6 +62,7 @@ class _Machine:
         self._homes: dict[tuple[str, str], str] = {}
         self._allocate()
         self._sequencer = Sequencer()
+        self._widths: Mapping[str, int] = {}
 
     # What a unit asks for.
 
@@ -74,7 +75,7 @@ class _Machine:
         return self._program.constants[buffer], self._program.buffers[buffer].type
 
     def counter_width(self, name: str) -> int:
-        return self._sequencer.widths[name]
+        return self._widths[name]
 
     # Memories
 
@@ -96,7 +97,7 @@ class _Machine:
         for (_, name), home in self._homes.items():
             if home not in self._memories:
                 shape = Shape(self._program.buffers[name].type, wanted[home])
-                integer(Local("x", shape.kind.scalar))
+                only_integer(shape.kind.scalar)
                 start = self._program.initial.get(home)
                 held = None if start is None else shape.contents(start)
                 self._memories[home] = Memory(
@@ -146,6 +147,7 @@ class _Machine:
                 sequence.append(known[key])
             sequence += [self._transfer(entry, n, "store") for n in entry.outputs]
             sequencer.add(entry.name, sequence)
+        self._widths = sequencer.widths
         for position, name, jobs in todo:
             position.depth = Unit(self, name, position.select, jobs).depth
         entries = tuple(self._ports(entry) for entry in self._program.entries)
@@ -288,7 +290,7 @@ def _reached(memory: Memory, select: str) -> str:
 
 
 def _tensor(state: Buffer, shape: Shape) -> Tensor:
-    kind = integer(Local("x", state.type.scalar))
+    kind = only_integer(state.type.scalar)
     if len(state.type.shape) > 2:
         raise InputError(f"a state of {len(state.type.shape)} axes has no place in a circuit")
     stride = 2 ** field_bits(shape.counts[-1]) if shape.counts else 1

@@ -12,7 +12,7 @@ from edgetrain.compiler.expr import Apply, Const, Expr, Local, lift, subexpressi
 from edgetrain.compiler.primitives import PRIMITIVES
 from edgetrain.compiler.types import Int, TensorType
 from edgetrain.compiler.unroll import simplified
-from edgetrain.kernels.rtl.expressions import declaration, integer, literal
+from edgetrain.kernels.rtl.expressions import declaration, integer, literal, only_integer
 from edgetrain.kernels.rtl.linear import linear
 from edgetrain.kernels.rtl.memories import Access, Memory, Shape, field_bits, lookup
 from edgetrain.kernels.rtl.parts import table_parts
@@ -172,7 +172,7 @@ class Operands:
         index = integer(place.index)
         at = self._pipeline.wire(index, self.values.text(place.index, stage))
         lanes = [f"{held}[{lane * bits} +: {bits}]" for lane in place.lanes]
-        part = self._pipeline.wire(integer(Local("x", kind.scalar)), _one_of(lanes, at, index.bits))
+        part = self._pipeline.wire(only_integer(kind.scalar), _one_of(lanes, at, index.bits))
         self._pipeline.parts["choice"] += bits * (len(lanes) - 1)
         return self._defined(kind, Signal(part, bits, stage))
 

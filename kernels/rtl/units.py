@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from edgetrain.compiler.expr import Const, Dim, Expr, Local, lift, subexpressions
 from edgetrain.compiler.folding import Folding
@@ -11,7 +12,7 @@ from edgetrain.compiler.types import Int
 from edgetrain.compiler.unroll import rewritten, simplified
 from edgetrain.kernels.rtl.circuit import Circuit
 from edgetrain.kernels.rtl.counting import Counters, counters
-from edgetrain.kernels.rtl.expressions import as_signed, declaration, integer
+from edgetrain.kernels.rtl.expressions import as_signed, declaration, integer, only_integer
 from edgetrain.kernels.rtl.linear import Columns, from_twos_complement, linear
 from edgetrain.kernels.rtl.memories import Access, Memory, Write
 from edgetrain.kernels.rtl.operands import Operands, Surroundings
@@ -19,7 +20,7 @@ from edgetrain.kernels.rtl.pipeline import Signal, Values, concatenated
 from edgetrain.kernels.rtl.rows import total
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Job:
     """A result to compute."""
 
@@ -27,11 +28,17 @@ class Job:
     out: Out
     folding: Folding
 
-    @property
+    @cached_property
     def counters(self) -> Counters:
         return counters(self.call, self.out, self.folding)
 
-    @property
+    @cached_property
+    def reads(self) -> Mapping[str, tuple[Read, str]]:
+        """What the call reads and the buffer that it is, by the name in its expressions."""
+        pairs = zip(self.call.nest.reads, self.call.inputs, strict=True)
+        return {read.local: (read, operand) for read, operand in pairs}
+
+    @cached_property
     def result(self) -> str:
         """The buffer that it is."""
         return self.call.outputs[self.call.nest.outs.index(self.out)]
@@ -62,7 +69,7 @@ class Unit:
         """What a job makes in a turn, a register each."""
         bodies = self._bodies(job)
         stage = self._values.stage(*bodies)
-        kind = integer(Local("y", job.out.type))
+        kind = only_integer(job.out.type)
         results = []
         for body in bodies:
             text = as_signed(self._values.text(body, stage), integer(body))
@@ -112,11 +119,8 @@ class Unit:
     ) -> Expr:
         """`expr` in those lanes, in terms of what memories, tables and counters give."""
         values = {**(known if known is not None else self._turn(job, lane, term))}
-        operands = dict(zip(job.call.nest.reads, job.call.inputs, strict=True))
-        reads: dict[str, Read] = {read.local: read for read in operands}
 
-        def found(read: Read) -> Expr:
-            operand = operands[read]
+        def found(read: Read, operand: str) -> Expr:
             if operand in self._given:
                 return self._given[operand][lane]
             access = tuple(resolved(index) for index in read.access)
@@ -125,8 +129,8 @@ class Unit:
         def resolved(wanted: Expr) -> Expr:
             more = dict(values)
             for node in subexpressions(wanted):
-                if isinstance(node, Local) and node.name in reads:
-                    more[node] = found(reads[node.name])
+                if isinstance(node, Local) and node.name in job.reads:
+                    more[node] = found(*job.reads[node.name])
             return rewritten(wanted, more)
 
         return resolved(expr)
@@ -137,7 +141,7 @@ class Unit:
         self, fold: Fold, init: Expr, terms: Sequence[Expr], stage: int, turning: bool
     ) -> Local:
         """The finished fold: a register of a turn's terms, or an accumulator behind it."""
-        kind = integer(Local("acc", fold.type))
+        kind = only_integer(fold.type)
         whole = [*terms] if turning or _neutral(fold, init) else [init, *terms]
         net = self._pipeline.register(kind, self._joined(fold.op, whole, kind, stage))
         stage += 1

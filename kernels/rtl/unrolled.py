@@ -13,7 +13,7 @@ from edgetrain.compiler.types import Int
 from edgetrain.compiler.unroll import Elements, element, elements, numbers, unroll
 from edgetrain.kernels.rtl.adders import share_adders
 from edgetrain.kernels.rtl.circuit import ONE, ZERO, Circuit, Net
-from edgetrain.kernels.rtl.expressions import VerilogPrinter, declaration, integer
+from edgetrain.kernels.rtl.expressions import VerilogPrinter, declaration, integer, only_integer
 from edgetrain.kernels.rtl.linear import Columns, Linear, from_twos_complement, linear
 from edgetrain.kernels.rtl.pairs import share_pairs
 from edgetrain.kernels.rtl.rows import total
@@ -81,7 +81,7 @@ class _Unrolled:
                 buffers[name] = self._named(name, result)
         outputs = [e for name in self._entry.outputs for e in buffers[name].flat]
         kinds = [
-            integer(Local("y", self._program.buffers[name].type.scalar))
+            only_integer(self._program.buffers[name].type.scalar)
             for name in self._entry.outputs
             for _ in buffers[name].flat
         ]
