@@ -11,7 +11,8 @@ from edgetrain.kernels.rtl.engine import PORTS, Engine
 from edgetrain.kernels.rtl.folded import print_folded
 from edgetrain.kernels.rtl.unrolled_engine import unrolled_engine
 from tests.c.harness import make_program
-from tests.rtl.test_engine import assert_equal
+from tests.rtl.engines import assert_equal
+from tests.rtl.test_engine import CALLS
 from tests.rtl.test_unrolled import network
 
 SLICES = 2
@@ -59,9 +60,9 @@ def test_an_unrolled_network(seed: int, most: int, tmp_path: Path) -> None:
     """Stalls, resets in mid-frame, and without both a frame each interval."""
     found = program(seed)
     engine = unrolled_engine(found, found.entry("infer"), 7, most)
-    assert_equal(found, behind_axi(engine), tmp_path, seed)
+    assert_equal(found, behind_axi(engine), CALLS, tmp_path, seed)
 
 
 def test_a_folded_network(seed: int, tmp_path: Path) -> None:
     found = program(seed)
-    assert_equal(found, behind_axi(print_folded(found, {})), tmp_path, seed + 1)
+    assert_equal(found, behind_axi(print_folded(found, {})), CALLS, tmp_path, seed + 1)

@@ -22,7 +22,8 @@ from edgetrain.kernels.rtl.unrolled import print_core
 from edgetrain.networks import reference_network
 from edgetrain.pipeline import compile_model
 from tests.c.harness import make_program
-from tests.rtl.test_engine import assert_equal as assert_engine_equal
+from tests.rtl.engines import assert_equal as assert_engine_equal
+from tests.rtl.test_engine import CALLS
 from tests.rtl.test_unrolled import CYCLES, assert_equal
 from tests.support import absent, needs_tool
 
@@ -84,7 +85,7 @@ def test_a_netlist_of_a_folded_circuit(tmp_path: Path) -> None:
     assert found.resources.dsps == found.resources.brams == 0
     netlist = replace(engine, text=cell_models().read_text() + found.netlist)
     for seed in (0, 3):
-        assert_engine_equal(program, netlist, tmp_path, seed)
+        assert_engine_equal(program, netlist, CALLS, tmp_path, seed)
 
 
 CELLS = """
